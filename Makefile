@@ -1,0 +1,85 @@
+# The shop, its outbox relay and their tests. `make help` lists the targets.
+
+SHELL := /bin/sh
+BUILD ?= build
+CC ?= cc
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+VERSION := $(shell cat VERSION)
+
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS += -j$(JOBS)
+endif
+
+PKGS := libmicrohttpd jansson libpq libcurl libcrypto libjwt libargon2
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -fPIE
+OPT ?= -O2 -g
+SANITIZE ?=
+CPPFLAGS += -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
+# Asked of pkg-config only when something is compiled, so that `make deps` and `make help` work
+# on a machine without it.
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
+COMPILE = $(CC) -std=gnu11 $(CPPFLAGS) $(PKG_CFLAGS) $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,$(HARDEN)) $(CFLAGS) -pthread -MMD -MP
+LINK = $(CC) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS) -pthread
+
+SERVICES := auth user-profile billing order notification product price
+PROGRAMS := $(SERVICES:%=$(BUILD)/bin/%) $(BUILD)/bin/outbox-relay
+
+SQL_SETS := $(notdir $(patsubst %/,%,$(wildcard sql/*/)))
+SHARED_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard shared/*.c)) \
+	$(SQL_SETS:%=$(BUILD)/obj/sql/%.o)
+RELAY_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard outbox-relay/*.c))
+RELAY_LIB_OBJ := $(filter-out $(BUILD)/obj/outbox-relay/main.o,$(RELAY_OBJ))
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+
+.DEFAULT_GOAL := all
+.PHONY: all help clean
+.SECONDARY:
+
+all: $(PROGRAMS) ## build everything into build/bin/
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(COMPILE) -c $< -o $@
+
+$(BUILD)/gen/sql/%.c: scripts/embed-sql.sh sql/% $(wildcard sql/*/*.sql)
+	@mkdir -p $(@D)
+	scripts/embed-sql.sh sql/$* > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/obj/sql/%.o: $(BUILD)/gen/sql/%.c
+	@mkdir -p $(@D)
+	$(COMPILE) -c $< -o $@
+
+$(BUILD)/libshared.a: $(SHARED_OBJ)
+	rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/librelay.a: $(RELAY_LIB_OBJ)
+	rm -f $@ && $(AR) rcs $@ $^
+
+define service_rule
+$(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard services/$(1)/*.c)) $(BUILD)/libshared.a
+	@mkdir -p $$(@D)
+	$$(LINK) $$^ $$(PKG_LIBS) -o $$@
+endef
+$(foreach service,$(SERVICES),$(eval $(call service_rule,$(service))))
+
+$(BUILD)/bin/outbox-relay: $(BUILD)/obj/outbox-relay/main.o $(BUILD)/librelay.a $(BUILD)/libshared.a
+	@mkdir -p $(@D)
+	$(LINK) $^ $(PKG_LIBS) -lm -o $@
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/librelay.a $(BUILD)/libshared.a
+	@mkdir -p $(@D)
+	$(LINK) $^ $(PKG_LIBS) -lcmocka -lm -o $@
+
+clean: ## remove what was built (not .run/)
+	rm -rf $(BUILD)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z][a-zA-Z0-9_-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Each area brings its own targets: make/stack.mk (deps, up, demo …), make/test.mk, …
+include $(sort $(wildcard make/*.mk))
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
