@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(text, first) __attribute__((format(printf, text, first)))
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
