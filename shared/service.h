@@ -22,6 +22,9 @@ struct service {
     /* Called after migrations in INIT mode and before listening in SERVICE mode, may be NULL. A
      * negative return ends the program with exit status 1. `auth` may be given its JWKS here. */
     int (*start)(struct db_pool *pool, struct auth *auth, bool init);
+    /* Called once the server has stopped, before `auth` and the pool are freed, when `start`
+     * succeeded; joins the threads that `start` made. May be NULL. */
+    void (*stop)(void);
     bool own_jwks; /* the service makes the keys itself: JWKS_URL is not fetched */
 };
 
@@ -34,5 +37,9 @@ struct service {
  * INIT_TIMEOUT_MS). In SERVICE mode the service starts without the database and answers 503 until
  * it is there. */
 int service_main(const struct service *service, int argc, char **argv);
+
+/* JWT_ISSUER and JWT_AUDIENCE, for the service that makes tokens: from `start` to the end. */
+const char *service_jwt_issuer(void);
+const char *service_jwt_audience(void);
 
 #endif
