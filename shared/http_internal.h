@@ -62,6 +62,11 @@ struct http_request {
     struct http_reply reply;
 };
 
+/* http_router.c */
+
+/* Digits only, no leading zero, 1 to INT64_MAX. Returns 0 or -EINVAL. */
+MUST_CHECK int http_parse_id(const char *text, size_t length, int64_t *ret_id);
+
 /* http_reply.c */
 
 /* Forgets the reply with its headers, so that a transaction can be run again. */
