@@ -101,6 +101,10 @@ void http_reply_header(struct http_request *request, const char *name, const cha
 int http_problem(struct http_request *request, int status, const char *code, const char *format,
     ...) PRINTF_LIKE(4, 5);
 
+/* The same with the member "field": the name of what is wrong, such as "items[2].quantity". */
+int http_problem_field(struct http_request *request, int status, const char *code,
+    const char *field, const char *format, ...) PRINTF_LIKE(5, 6);
+
 /* The work of a request inside its transaction: returns the status of the reply it has made (below
  * 400 commits, else rolls back) or a negative error of db.h. It may run several times. */
 typedef int http_work(struct http_request *request, struct db *tx, void *context);

@@ -71,8 +71,5 @@ MUST_CHECK int http_parse_id(const char *text, size_t length, int64_t *ret_id);
 
 /* Forgets the reply with its headers, so that a transaction can be run again. */
 void http_reply_reset(struct http_request *request);
-/* http_problem with the member "field". */
-int http_problem_field(struct http_request *request, int status, const char *code,
-    const char *field, const char *format, ...) PRINTF_LIKE(5, 6);
 
 #endif
