@@ -101,7 +101,7 @@ void http_reply_header(struct http_request *request, const char *name, const cha
 int http_problem(struct http_request *request, int status, const char *code, const char *format,
     ...) PRINTF_LIKE(4, 5);
 
-/* The same with the member "field": the name of what is wrong, such as "items[2].quantity". */
+/* The same with the member "field": the JSON path or parameter that is wrong. */
 int http_problem_field(struct http_request *request, int status, const char *code,
     const char *field, const char *format, ...) PRINTF_LIKE(5, 6);
 
