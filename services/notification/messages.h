@@ -1,0 +1,16 @@
+/* Messages to users: entering one for an order's event, and listing them. */
+#ifndef NOTIFICATION_MESSAGES_H
+#define NOTIFICATION_MESSAGES_H
+
+#include "shared/http.h"
+#include "shared/inbox.h"
+
+/* order.confirmed, order.completed, order.rejected: one message for each order and type. */
+inbox_handler messages_add;
+
+/* GET /users/{id}/notifications?after=&page=&size= -> [{id, userId, orderId, eventId, eventType,
+ * eventData}], oldest first; `after` leaves out ids up to it, so that a client that remembers the
+ * last id it has seen misses none and gets none twice. */
+http_handler messages_list;
+
+#endif
