@@ -28,6 +28,20 @@ char *webhook_secret_new(void);
 MUST_CHECK int webhook_sign(const struct webhook_key *key, const char *id, int64_t timestamp_s,
     const void *body, size_t length, char ret_signature[WEBHOOK_SIGNATURE_SIZE]);
 
+/* The same for many requests with one key: keeps the key's HMAC state, so that a signature costs
+ * the hashing of its input and no more. Not thread-safe: one for each thread or event loop. */
+struct webhook_signer {
+    struct evp_mac_ctx_st *mac; /* EVP_MAC_CTX */
+};
+
+/* Returns 0 or -EIO; release with webhook_signer_release. The key is not kept. */
+MUST_CHECK int webhook_signer_init(struct webhook_signer *signer, const struct webhook_key *key);
+void webhook_signer_release(struct webhook_signer *signer); /* also one that is all zero */
+
+MUST_CHECK int webhook_signer_sign(struct webhook_signer *signer, const char *id,
+    int64_t timestamp_s, const void *body, size_t length,
+    char ret_signature[WEBHOOK_SIGNATURE_SIZE]);
+
 /* Checks the three headers (NULL: absent) against any of the keys, in constant time for each.
  * `now_s` is Unix time. Returns 0, -EACCES (missing, malformed, no signature matches) or -ESTALE
  * (the timestamp is more than WEBHOOK_TOLERANCE_S off). */
