@@ -1,0 +1,98 @@
+# shellcheck shell=bash
+# What the scripts share: messages, time, checks, ports. Sourced, never run.
+
+PROGRAM=$(basename "$0")
+
+die() {
+    printf '%s: %s\n' "$PROGRAM" "$*" >&2
+    exit 1
+}
+
+usage_error() {
+    printf '%s: %s; see %s --help\n' "$PROGRAM" "$*" "$PROGRAM" >&2
+    exit 2
+}
+
+# Colours only where a person looks.
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
+    BOLD=$'\e[1m' DIM=$'\e[2m' RED=$'\e[31m' GREEN=$'\e[32m' YELLOW=$'\e[33m' BLUE=$'\e[34m'
+    PLAIN=$'\e[0m'
+else
+    BOLD='' DIM='' RED='' GREEN='' YELLOW='' BLUE='' PLAIN=''
+fi
+# shellcheck disable=SC2034 # used by those who source this file
+readonly BOLD DIM RED GREEN YELLOW BLUE PLAIN
+
+# Microseconds since 1970; EPOCHREALTIME has the locale's decimal point.
+now_us() {
+    printf '%s' "${EPOCHREALTIME/[^0-9]/}"
+}
+
+# seconds_since US: "0.42"
+seconds_since() {
+    local us=$((${EPOCHREALTIME/[^0-9]/} - $1))
+    printf '%d.%02d' $((us / 1000000)) $((us % 1000000 / 10000))
+}
+
+need_tool() { # TOOL PACKAGE
+    command -v "$1" >/dev/null 2>&1 || die "$1 is missing: run 'make deps' (Debian package $2)"
+}
+
+random_hex() { # BYTES
+    od -An -v -tx1 -N "$1" /dev/urandom | tr -d ' \n'
+}
+
+check_port() { # VARIABLE VALUE
+    if ! [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] || [ "$2" -gt 65535 ]; then
+        die "$1=$2 is not a port (1 to 65535)"
+    fi
+}
+
+# Reads the kernel's socket tables: needs no package, and sees sockets of every user.
+port_is_taken() { # PORT
+    local hex
+    hex=$(printf '%04X' "$1")
+    awk -v port="$hex" '$4 == "0A" { split($2, a, ":"); if (a[2] == port) found = 1 }
+        END { exit !found }' /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+
+require_port_free() { # VARIABLE PORT
+    ! port_is_taken "$2" || die "port $2 is taken by another program: set $1 to a free port"
+}
+
+# Finds COUNT consecutive free ports below the range the kernel hands out for connections, and
+# prints the first.
+free_port_block() { # COUNT
+    local first port try
+    for try in $(seq 200); do
+        first=$((10240 + (RANDOM * 32768 + RANDOM) % 20000))
+        for ((port = first; port < first + $1; port++)); do
+            ! port_is_taken "$port" || continue 2
+        done
+        printf '%s' "$first"
+        return
+    done
+    die "no $1 consecutive free ports found in $try tries"
+}
+
+# Makes a directory or says in one line why not.
+make_directory() { # DIRECTORY VARIABLE
+    local reason
+    case $1 in
+    *[[:space:]]*) die "'$1' has a space in it: set $2 to a directory without" ;;
+    /*) ;;
+    *) die "$2=$1 must be an absolute path" ;;
+    esac
+    reason=$(mkdir -p "$1" 2>&1) || die "can't make $1 (${reason##*: }): set $2 to another directory"
+    [ -w "$1" ] || die "can't write to $1: set $2 to another directory"
+}
+
+# Polls `command…` every 20 ms until it succeeds; 1 when it did not within SECONDS.
+wait_until() { # SECONDS COMMAND…
+    local end=$((${EPOCHREALTIME/[^0-9]/} + $1 * 1000000))
+    shift
+    until "$@"; do
+        [ "${EPOCHREALTIME/[^0-9]/}" -lt "$end" ] || return 1
+        sleep 0.02
+    done
+}
