@@ -15,7 +15,13 @@ struct log_field {
     int64_t number;   /* an integer field otherwise */
 };
 
-#define LOG_TEXT(k, v) ((struct log_field){.key = (k), .text = (v) ? (v) : ""})
+/* A function, so that the compiler does not complain of an array that is never NULL. */
+static inline const char *log_text_or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+#define LOG_TEXT(k, v) ((struct log_field){.key = (k), .text = log_text_or_empty(v)})
 #define LOG_INT(k, v) ((struct log_field){.key = (k), .number = (int64_t)(v)})
 
 /* Sets the program's name (kept, not copied) and the lowest level written. */
