@@ -1,0 +1,40 @@
+/* Rows of the table credential. */
+#ifndef AUTH_CREDENTIAL_H
+#define AUTH_CREDENTIAL_H
+
+#include "services/auth/password.h"
+#include "shared/cleanup.h"
+#include "shared/db.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define USERNAME_MAX_CHARS 100
+#define USERNAME_MAX_BYTES 256
+
+struct credential {
+    int64_t id;
+    char username[USERNAME_MAX_BYTES + 1];
+    const char *role; /* "USER" or "ADMIN"; static */
+    char password_hash[PASSWORD_HASH_SIZE];
+    int64_t password_version;
+    int64_t tokens_from_s; /* Unix time: a token with an earlier `iat` is older than the password */
+};
+
+/* Both: 0, -ENOENT when there is none, or an error of db.h. */
+MUST_CHECK int credential_find(
+    struct db_pool *pool, const char *username, struct credential *ret_credential);
+MUST_CHECK int credential_find_by_id(
+    struct db_pool *pool, int64_t id, struct credential *ret_credential);
+
+/* Replaces the hash of an unchanged password, unless someone else has changed it meanwhile. Errors
+ * as in db.h. */
+MUST_CHECK int credential_rehash(
+    struct db_pool *pool, const struct credential *credential, const char *new_hash);
+
+/* What a new username must be beyond 1 to 100 characters: at most 256 bytes, no control or
+ * invisible characters, no space at either end. Returns NULL or what it must be. `username` is
+ * valid UTF-8. */
+const char *username_objection(const char *username);
+
+#endif

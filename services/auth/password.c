@@ -1,0 +1,141 @@
+/* Password hashes: Argon2id (RFC 9106), at most N computed at once. */
+#include "services/auth/password.h"
+
+#include "shared/metrics.h"
+
+#include <argon2.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define SALT_SIZE 16
+#define DIGEST_SIZE 32
+
+static struct password_settings current;
+static char stand_in[PASSWORD_HASH_SIZE]; /* verified against when the user is unknown */
+static sem_t turns;
+static struct metric *computed, *refused;
+
+static int from_argon2(int error)
+{
+    if (error == ARGON2_OK)
+        return 0;
+    return error == ARGON2_MEMORY_ALLOCATION_ERROR ? -ENOMEM : -EIO;
+}
+
+/* Waits for a turn to compute. */
+static int turn_begin(void)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += current.wait_ms / 1000;
+    until.tv_nsec += (long)(current.wait_ms % 1000) * 1000000L;
+    if (until.tv_nsec >= 1000000000L) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000L;
+    }
+    while (sem_clockwait(&turns, CLOCK_MONOTONIC, &until) != 0) {
+        if (errno == EINTR)
+            continue;
+        metric_add(refused, NULL, 1);
+        return -EBUSY;
+    }
+    return 0;
+}
+
+static void turn_end(void)
+{
+    metric_add(computed, NULL, 1);
+    sem_post(&turns);
+}
+
+int password_hash(const char *password, char ret_hash[PASSWORD_HASH_SIZE])
+{
+    unsigned char salt[SALT_SIZE];
+    char hash[PASSWORD_HASH_SIZE];
+    int ret;
+
+    if (RAND_bytes(salt, sizeof(salt)) != 1)
+        return -EIO;
+    ret = turn_begin();
+    if (ret < 0)
+        return ret;
+    ret = from_argon2(argon2id_hash_encoded(current.passes, current.memory_kib, current.lanes,
+        password, strlen(password), salt, sizeof(salt), DIGEST_SIZE, hash, sizeof(hash)));
+    turn_end();
+    if (ret == 0)
+        memcpy(ret_hash, hash, sizeof(hash));
+    return ret;
+}
+
+int password_verify(const char *hash, const char *password, bool *ret_matches)
+{
+    int error, ret = turn_begin();
+
+    if (ret < 0)
+        return ret;
+    error = argon2id_verify(hash != NULL ? hash : stand_in, password, strlen(password));
+    turn_end();
+    if (error != ARGON2_OK && error != ARGON2_VERIFY_MISMATCH)
+        return from_argon2(error);
+    *ret_matches = error == ARGON2_OK && hash != NULL;
+    return 0;
+}
+
+bool password_hash_outdated(const char *hash)
+{
+    char expected[64];
+
+    snprintf(expected, sizeof(expected), "$argon2id$v=%d$m=%u,t=%u,p=%u$", ARGON2_VERSION_NUMBER,
+        current.memory_kib, current.passes, current.lanes);
+    return strncmp(hash, expected, strlen(expected)) != 0;
+}
+
+int password_slow_digest(
+    const void *data, size_t length, const char *context, unsigned char ret_digest[DIGEST_SIZE])
+{
+    unsigned char salt[EVP_MAX_MD_SIZE], digest[DIGEST_SIZE];
+    int ret;
+
+    if (EVP_Digest(context, strlen(context), salt, NULL, EVP_sha256(), NULL) != 1)
+        return -EIO;
+    ret = turn_begin();
+    if (ret < 0)
+        return ret;
+    ret = from_argon2(argon2id_hash_raw(current.passes, current.memory_kib, current.lanes, data,
+        length, salt, SALT_SIZE, digest, sizeof(digest)));
+    turn_end();
+    if (ret == 0)
+        memcpy(ret_digest, digest, sizeof(digest));
+    return ret;
+}
+
+/* A hash of random bytes as a password that nobody has. */
+static int make_stand_in(void)
+{
+    unsigned char bytes[SALT_SIZE];
+    char text[2 * sizeof(bytes) + 1];
+
+    if (RAND_bytes(bytes, sizeof(bytes)) != 1)
+        return -EIO;
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    return password_hash(text, stand_in);
+}
+
+int password_init(const struct password_settings *settings)
+{
+    current = *settings;
+    computed = metric_counter(
+        "auth_password_hashes", "Password hashes computed, for whatever purpose.", NULL);
+    refused = metric_counter(
+        "auth_password_hashes_refused", "Requests that got no turn to hash in time.", NULL);
+    if (sem_init(&turns, 0, current.at_once) != 0)
+        return -errno;
+    return make_stand_in();
+}

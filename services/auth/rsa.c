@@ -1,0 +1,132 @@
+/* RSA key pairs for RS256, as PEM and as JSON Web Key. */
+#include "services/auth/rsa.h"
+
+#include <errno.h>
+#include <openssl/bio.h>
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KEY_BITS 2048
+
+/* base64url without padding; the caller frees it. NULL: out of memory. */
+static char *base64url(const unsigned char *bytes, size_t length)
+{
+    char *text = malloc(4 * ((length + 2) / 3) + 1);
+
+    if (text == NULL)
+        return NULL;
+    EVP_EncodeBlock((unsigned char *)text, bytes, (int)length);
+    for (char *p = text; *p != '\0'; p++) {
+        if (*p == '+')
+            *p = '-';
+        else if (*p == '/')
+            *p = '_';
+        else if (*p == '=') {
+            *p = '\0';
+            break;
+        }
+    }
+    return text;
+}
+
+/* A parameter of the key (modulus, exponent) as RFC 7518 writes it: big-endian, base64url. */
+static char *key_parameter(const EVP_PKEY *pkey, const char *name)
+{
+    unsigned char bytes[KEY_BITS / 8];
+    BIGNUM *number = NULL;
+    char *text = NULL;
+
+    if (EVP_PKEY_get_bn_param(pkey, name, &number) == 1 &&
+        BN_num_bytes(number) <= (int)sizeof(bytes))
+        text = base64url(bytes, (size_t)BN_bn2bin(number, bytes));
+    BN_free(number);
+    return text;
+}
+
+static char *private_pem(const EVP_PKEY *pkey)
+{
+    BIO *bio = BIO_new(BIO_s_secmem());
+    char *data, *text = NULL;
+    long length;
+
+    if (bio != NULL && PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1) {
+        length = BIO_get_mem_data(bio, &data);
+        text = length > 0 ? strndup(data, (size_t)length) : NULL;
+    }
+    BIO_free(bio);
+    return text;
+}
+
+/* RFC 7638: the required members in lexical order, without white space. */
+static char *thumbprint(const char *n, const char *e)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length;
+    AUTO_FREE char *canonical = NULL;
+
+    if (asprintf(&canonical, "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", e, n) < 0) {
+        canonical = NULL;
+        return NULL;
+    }
+    if (EVP_Digest(canonical, strlen(canonical), digest, &length, EVP_sha256(), NULL) != 1)
+        return NULL;
+    return base64url(digest, length);
+}
+
+static int describe(const EVP_PKEY *pkey, struct rsa_key *key)
+{
+    AUTO_FREE char *n = key_parameter(pkey, OSSL_PKEY_PARAM_RSA_N);
+    AUTO_FREE char *e = key_parameter(pkey, OSSL_PKEY_PARAM_RSA_E);
+
+    key->private_pem = private_pem(pkey);
+    if (n == NULL || e == NULL || key->private_pem == NULL)
+        return -EIO;
+    key->kid = thumbprint(n, e);
+    if (key->kid == NULL)
+        return -EIO;
+    if (asprintf(&key->public_jwk,
+            "{\"kty\":\"RSA\",\"use\":\"sig\",\"alg\":\"RS256\","
+            "\"kid\":\"%s\",\"n\":\"%s\",\"e\":\"%s\"}",
+            key->kid, n, e) < 0) {
+        key->public_jwk = NULL;
+        return -ENOMEM;
+    }
+    return 0;
+}
+
+int rsa_key_generate(struct rsa_key *ret_key)
+{
+    struct rsa_key key = {0};
+    EVP_PKEY *pkey = EVP_RSA_gen(KEY_BITS);
+    int ret;
+
+    if (pkey == NULL)
+        return -EIO;
+    ret = describe(pkey, &key);
+    EVP_PKEY_free(pkey);
+    if (ret < 0)
+        rsa_key_release(&key);
+    else
+        *ret_key = key;
+    return ret;
+}
+
+void secret_free(char *text)
+{
+    if (text != NULL)
+        explicit_bzero(text, strlen(text));
+    free(text);
+}
+
+void rsa_key_release(struct rsa_key *key)
+{
+    free(key->kid);
+    free(key->public_jwk);
+    secret_free(key->private_pem);
+    *key = (struct rsa_key){0};
+}

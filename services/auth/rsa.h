@@ -1,0 +1,23 @@
+/* RSA key pairs for RS256, as PEM and as JSON Web Key (RFC 7517). */
+#ifndef AUTH_RSA_H
+#define AUTH_RSA_H
+
+#include "shared/cleanup.h"
+
+struct rsa_key {
+    char *kid;         /* RFC 7638 thumbprint, SHA-256, base64url */
+    char *private_pem; /* PKCS #8 */
+    char *public_jwk;  /* {"kty","use","alg","kid","n","e"} as JSON text */
+};
+
+/* Makes a 2048-bit key pair; takes some 100 ms. Returns 0 and the key (rsa_key_release), -ENOMEM or
+ * -EIO. */
+MUST_CHECK int rsa_key_generate(struct rsa_key *ret_key);
+
+/* Frees, wiping the private half. */
+void rsa_key_release(struct rsa_key *key);
+
+/* Wipes and frees a text; accepts NULL. */
+void secret_free(char *text);
+
+#endif

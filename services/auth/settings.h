@@ -1,0 +1,23 @@
+/* The auth service's own settings, filled by service_main before `start`. */
+#ifndef AUTH_SETTINGS_H
+#define AUTH_SETTINGS_H
+
+#include "shared/settings.h"
+
+struct auth_service_settings {
+    char *admin_registration; /* "open" or "closed" */
+    int64_t jwt_ttl_s;
+    int64_t key_reload_s;
+    int64_t key_rotation_days; /* 0: never by itself */
+    int64_t argon2_memory_kib;
+    int64_t argon2_passes;
+    int64_t argon2_lanes;
+    int64_t hashes_at_once;
+    int64_t hash_wait_ms;
+};
+
+extern struct auth_service_settings auth_service_settings;
+extern const struct setting AUTH_SETTINGS[];
+extern const size_t AUTH_SETTINGS_COUNT;
+
+#endif
