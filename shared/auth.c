@@ -303,7 +303,10 @@ static int parse_user_id(const char *text, int64_t *ret_id)
 static int read_claims(
     const json_t *claims, struct auth_claims *ret_claims, const char **ret_reason)
 {
-    struct auth_claims read = {.expires_at = json_integer_value(json_object_get(claims, "exp"))};
+    struct auth_claims read = {
+        .issued_at = json_integer_value(json_object_get(claims, "iat")), /* 0: absent */
+        .expires_at = json_integer_value(json_object_get(claims, "exp")),
+    };
     const char *role = json_string_value(json_object_get(claims, "auth_role"));
     const char *username = json_string_value(json_object_get(claims, "auth_username"));
     if (parse_user_id(json_string_value(json_object_get(claims, "sub")), &read.user_id) < 0)

@@ -14,7 +14,7 @@ enum auth_role { AUTH_ROLE_USER = 1, AUTH_ROLE_ADMIN = 2 };
 struct auth_claims {
     int64_t user_id; /* `sub`, digits only, > 0 */
     enum auth_role role;
-    int64_t issued_at;  /* `iat`, Unix seconds */
+    int64_t issued_at;  /* `iat`, Unix seconds; 0: absent */
     int64_t expires_at; /* `exp`, Unix seconds */
     char username[257];
 };
