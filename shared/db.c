@@ -198,14 +198,23 @@ static const char *param_text(const struct db_param *param, char number[NUMBER_S
     return number;
 }
 
+static PGresult *execute(
+    struct db *db, const struct db_statement *statement, int param_count, const char *const *values)
+{
+    if (!statement->name)
+        return PQexecParams(
+            db->connection, statement->sql, param_count, NULL, values, NULL, NULL, 0);
+    return PQexecPrepared(db->connection, statement->name, param_count, values, NULL, NULL, 0);
+}
+
 int db_query(struct db *db, const struct db_statement *statement, const struct db_param *params,
     size_t param_count, PGresult **ret_result)
 {
     if (param_count > DB_MAX_PARAMS) {
-        log_error("too many parameters", LOG_TEXT("statement", statement->name));
+        log_error("too many parameters", LOG_TEXT("statement", statement->sql));
         return -EIO;
     }
-    int error = prepare(db, statement);
+    int error = statement->name ? prepare(db, statement) : 0;
     if (error < 0)
         return error;
 
@@ -213,11 +222,10 @@ int db_query(struct db *db, const struct db_statement *statement, const struct d
     const char *values[DB_MAX_PARAMS];
     for (size_t i = 0; i < param_count; i++)
         values[i] = param_text(&params[i], numbers[i]);
-    PGresult *result =
-        PQexecPrepared(db->connection, statement->name, (int)param_count, values, NULL, NULL, 0);
+    PGresult *result = execute(db, statement, (int)param_count, values);
     ExecStatusType status = PQresultStatus(result);
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-        error = db_failed(db, result, statement->name);
+        error = db_failed(db, result, statement->name ? statement->name : "unnamed");
         PQclear(result);
         return error;
     }

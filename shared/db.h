@@ -21,7 +21,9 @@ struct db_pool;
 struct db; /* one connection, borrowed from the pool */
 
 /* A statement: name unique in the program. `static const struct db_statement FIND = {"bill_find",
- * "select …"};` Parameters are untyped text ($1, $2 …); cast in SQL where the type is unclear. */
+ * "select …"};` Parameters are untyped text ($1, $2 …); cast in SQL where the type is unclear.
+ * Without a name (NULL) it is not kept: parsed and planned for its values each time, for SQL put
+ * together at run time (from constants only). */
 struct db_statement {
     const char *name;
     const char *sql;
