@@ -62,14 +62,59 @@ struct http_request {
     struct http_reply reply;
 };
 
+struct http_server {
+    struct http_settings settings; /* program and address are owned copies */
+    struct MHD_Daemon *daemon;
+    uint16_t port;
+    atomic_bool stopping;
+    pthread_mutex_t lock; /* guards in_flight */
+    pthread_cond_t idle;  /* in_flight has become 0 */
+    int in_flight;        /* requests whose headers have arrived and that are not done */
+};
+
 /* http_router.c */
 
 /* Digits only, no leading zero, 1 to INT64_MAX. Returns 0 or -EINVAL. */
 MUST_CHECK int http_parse_id(const char *text, size_t length, int64_t *ret_id);
+/* Finds the route and the path ids, from the server's routes and the built-in ones. Returns 0 or
+ * the status of the problem it has replied with: 400, 404 or 405. */
+MUST_CHECK int http_route_find(struct http_request *request);
+
+/* http_query.c */
+
+/* Splits and decodes the raw query. Returns 0, -EINVAL (bad encoding, not UTF-8, NUL, too many) or
+ * -ENOMEM; what was parsed until then is released by http_query_release. */
+MUST_CHECK int http_query_parse(struct http_request *request, const char *query);
+void http_query_release(struct http_request *request);
+
+/* http_identity.c */
+
+/* Sets request_id and traceparent from the client's headers (NULL: absent) or anew. */
+void http_identify(struct http_request *request, const char *request_id, const char *traceparent);
+
+/* http_access.c */
+
+/* Checks the token and the owner as the route asks. Returns 0 or the status of the problem. */
+MUST_CHECK int http_authorize(struct http_request *request);
 
 /* http_reply.c */
 
 /* Forgets the reply with its headers, so that a transaction can be run again. */
 void http_reply_reset(struct http_request *request);
+/* Hands the reply to libmicrohttpd. */
+enum MHD_Result http_reply_send(struct http_request *request);
+
+/* http_observe.c */
+
+/* Registers the metrics once for the process; the pool (may be NULL) is shown until the next call.
+ */
+void http_observe_start(const char *program, struct db_pool *pool);
+/* Counts and logs a request that is done. `aborted`: the client did not get the whole answer. */
+void http_observe(const struct http_request *request, bool aborted);
+void http_observe_in_flight(int change);
+
+/* http_builtin.c */
+extern const struct http_route http_builtin_routes[];
+extern const size_t http_builtin_route_count;
 
 #endif
