@@ -116,6 +116,10 @@ typedef int http_work(struct http_request *request, struct db *tx, void *context
  * else 500. */
 int http_transact(struct http_request *request, http_work *work, void *context);
 
+/* The same without idempotency keys, for requests that hold a secret: a password, even hashed, and
+ * a token have no place in a table of past requests. */
+int http_transact_unkeyed(struct http_request *request, http_work *work, void *context);
+
 /* A read outside of a transaction block: runs one statement whose first row's first column is the
  * JSON text of the answer, replies with it and 200; no row, or null: 404 with `missing` as code and
  * detail "… not found"; `missing` NULL: 500. */
