@@ -236,6 +236,18 @@ int db_query(struct db *db, const struct db_statement *statement, const struct d
     return 0;
 }
 
+int db_query_pooled(struct db_pool *pool, const struct db_statement *statement,
+    const struct db_param *params, size_t param_count, PGresult **ret_result)
+{
+    struct db *db;
+    int error = db_acquire(pool, &db);
+    if (error < 0)
+        return error;
+    error = db_query(db, statement, params, param_count, ret_result);
+    db_release(db);
+    return error;
+}
+
 int db_exec(struct db *db, const char *sql)
 {
     AUTO_RESULT PGresult *result = PQexec(db->connection, sql);

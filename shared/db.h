@@ -70,6 +70,10 @@ void db_pool_usage(struct db_pool *pool, int *ret_in_use, int *ret_open, int *re
 MUST_CHECK int db_query(struct db *db, const struct db_statement *statement,
     const struct db_param *params, size_t param_count, PGresult **ret_result);
 
+/* The same on a connection borrowed for this one statement, outside of a transaction block. */
+MUST_CHECK int db_query_pooled(struct db_pool *pool, const struct db_statement *statement,
+    const struct db_param *params, size_t param_count, PGresult **ret_result);
+
 /* Runs SQL without parameters and prepares nothing, several statements allowed (migrations,
  * savepoints). */
 MUST_CHECK int db_exec(struct db *db, const char *sql);
