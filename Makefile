@@ -69,9 +69,10 @@ $(BUILD)/bin/outbox-relay: $(BUILD)/obj/outbox-relay/main.o $(BUILD)/librelay.a 
 	@mkdir -p $(@D)
 	$(LINK) $^ $(PKG_LIBS) -lm -o $@
 
+# A test may name further objects as prerequisites; the archives come last, whoever needs them.
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/librelay.a $(BUILD)/libshared.a
 	@mkdir -p $(@D)
-	$(LINK) $^ $(PKG_LIBS) -lcmocka -lm -o $@
+	$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) -lcmocka -lm -o $@
 
 clean: ## remove what was built (not .run/)
 	rm -rf $(BUILD)

@@ -15,24 +15,11 @@ static const struct db_statement FIND_BY_ID = {"credential_find_by_id", COLUMNS 
 static const struct db_statement REHASH = {"credential_rehash",
     "update credential set password_hash = $3 where id = $1 and password_hash = $2"};
 
-static int query_once(struct db_pool *pool, const struct db_statement *statement,
-    const struct db_param *params, size_t count, PGresult **ret_result)
-{
-    struct db *db;
-    int ret = db_acquire(pool, &db);
-
-    if (ret < 0)
-        return ret;
-    ret = db_query(db, statement, params, count, ret_result);
-    db_release(db);
-    return ret;
-}
-
 static int find(struct db_pool *pool, const struct db_statement *statement, struct db_param key,
     struct credential *ret_credential)
 {
     AUTO_RESULT PGresult *row = NULL;
-    int ret = query_once(pool, statement, DB_PARAMS(key), &row);
+    int ret = db_query_pooled(pool, statement, DB_PARAMS(key), &row);
 
     if (ret < 0)
         return ret;
@@ -63,7 +50,7 @@ int credential_find_by_id(struct db_pool *pool, int64_t id, struct credential *r
 int credential_rehash(
     struct db_pool *pool, const struct credential *credential, const char *new_hash)
 {
-    return query_once(pool, &REHASH,
+    return db_query_pooled(pool, &REHASH,
         DB_PARAMS(DB_INT(credential->id), DB_TEXT(credential->password_hash), DB_TEXT(new_hash)),
         NULL);
 }

@@ -103,22 +103,9 @@ static int make_key(void)
     return ret;
 }
 
-static int query_once(const struct db_statement *statement, const struct db_param *params,
-    size_t count, PGresult **ret_result)
-{
-    struct db *db;
-    int ret = db_acquire(pool, &db);
-
-    if (ret < 0)
-        return ret;
-    ret = db_query(db, statement, params, count, ret_result);
-    db_release(db);
-    return ret;
-}
-
 static int load(PGresult **ret_row)
 {
-    return query_once(&LOAD,
+    return db_query_pooled(&LOAD,
         DB_PARAMS(DB_INT(auth_service_settings.key_rotation_days), DB_INT(KEEP_SUPERSEDED_S)),
         ret_row);
 }
@@ -167,7 +154,7 @@ int keys_refresh(void)
     if (ret == 0)
         ret = install(row);
     if (ret == 0 && db_bool(row, 0, 4))
-        ret = query_once(&PURGE, DB_PARAMS(DB_INT(KEEP_SUPERSEDED_S)), NULL);
+        ret = db_query_pooled(&PURGE, DB_PARAMS(DB_INT(KEEP_SUPERSEDED_S)), NULL);
     return ret;
 }
 

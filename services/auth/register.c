@@ -75,7 +75,7 @@ static int parse(struct http_request *request, struct registration *registration
         return status;
     objection = username_objection(registration->username);
     if (objection != NULL)
-        return http_problem(request, 400, "bad_field", "username %s", objection);
+        return http_problem_field(request, 400, "bad_field", "username", "username %s", objection);
     return 0;
 }
 

@@ -46,7 +46,7 @@ int profile_get(struct http_request *request)
 static int check_field(
     struct http_request *request, const char *name, bool ok, const char *expectation)
 {
-    return ok ? 0 : http_problem(request, 400, "bad_field", "%s: %s", name, expectation);
+    return ok ? 0 : http_problem_field(request, 400, "bad_field", name, "%s %s", name, expectation);
 }
 
 static int parse_change(struct http_request *request, struct change *change)
