@@ -105,7 +105,7 @@ static int make_key(void)
 
 static int load(PGresult **ret_row)
 {
-    return db_query_pooled(&LOAD,
+    return db_query_pooled(pool, &LOAD,
         DB_PARAMS(DB_INT(auth_service_settings.key_rotation_days), DB_INT(KEEP_SUPERSEDED_S)),
         ret_row);
 }
@@ -154,7 +154,7 @@ int keys_refresh(void)
     if (ret == 0)
         ret = install(row);
     if (ret == 0 && db_bool(row, 0, 4))
-        ret = db_query_pooled(&PURGE, DB_PARAMS(DB_INT(KEEP_SUPERSEDED_S)), NULL);
+        ret = db_query_pooled(pool, &PURGE, DB_PARAMS(DB_INT(KEEP_SUPERSEDED_S)), NULL);
     return ret;
 }
 
