@@ -61,7 +61,7 @@ $(BUILD)/librelay.a: $(RELAY_LIB_OBJ)
 define service_rule
 $(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard services/$(1)/*.c)) $(BUILD)/libshared.a
 	@mkdir -p $$(@D)
-	$$(LINK) $$^ $$(PKG_LIBS) -o $$@
+	$$(LINK) $$^ $$(PKG_LIBS) -lm -o $$@
 endef
 $(foreach service,$(SERVICES),$(eval $(call service_rule,$(service))))
 
