@@ -34,6 +34,10 @@ RELAY_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard outbox-relay/*.c))
 RELAY_LIB_OBJ := $(filter-out $(BUILD)/obj/outbox-relay/main.o,$(RELAY_OBJ))
 UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 
+# Says what it does in a line each; V=1 shows the commands.
+V ?= 0
+quiet = $(if $(filter 0,$(V)),@printf '  %-4s %s\n' '$(1)' '$(2)';,)
+
 .DEFAULT_GOAL := all
 .PHONY: all help clean
 .SECONDARY:
@@ -42,32 +46,32 @@ all: $(PROGRAMS) ## build everything into build/bin/
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
-	$(COMPILE) -c $< -o $@
+	$(call quiet,CC,$<)$(COMPILE) -c $< -o $@
 
 $(BUILD)/gen/sql/%.c: scripts/embed-sql.sh sql/% $(wildcard sql/*/*.sql)
 	@mkdir -p $(@D)
-	scripts/embed-sql.sh sql/$* > $@.tmp && mv $@.tmp $@
+	$(call quiet,SQL,sql/$*)scripts/embed-sql.sh sql/$* > $@.tmp && mv $@.tmp $@
 
 $(BUILD)/obj/sql/%.o: $(BUILD)/gen/sql/%.c
 	@mkdir -p $(@D)
-	$(COMPILE) -c $< -o $@
+	$(call quiet,CC,$<)$(COMPILE) -c $< -o $@
 
 $(BUILD)/libshared.a: $(SHARED_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/librelay.a: $(RELAY_LIB_OBJ)
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
 define service_rule
 $(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard services/$(1)/*.c)) $(BUILD)/libshared.a
 	@mkdir -p $$(@D)
-	$$(LINK) $$^ $$(PKG_LIBS) -lm -o $$@
+	$$(call quiet,LINK,$$@)$$(LINK) $$^ $$(PKG_LIBS) -o $$@
 endef
 $(foreach service,$(SERVICES),$(eval $(call service_rule,$(service))))
 
 $(BUILD)/bin/outbox-relay: $(BUILD)/obj/outbox-relay/main.o $(BUILD)/librelay.a $(BUILD)/libshared.a
 	@mkdir -p $(@D)
-	$(LINK) $^ $(PKG_LIBS) -lm -o $@
+	$(call quiet,LINK,$@)$(LINK) $^ $(PKG_LIBS) -lm -o $@
 
 # A test may name further objects as prerequisites; the archives come last, whoever needs them.
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/librelay.a $(BUILD)/libshared.a
