@@ -201,9 +201,7 @@ static int run_init(const struct service *service)
     db_release(db);
     if (!error && service->start)
         error = service->start(running.pool, running.auth, true);
-    if (!error && service->start && service->stop)
-        service->stop();
-    if (error) {
+    if (error < 0) {
         log_error("initialization failed", LOG_INT("errno", -error));
         return EXIT_FAILED;
     }
