@@ -36,6 +36,11 @@ begin
                     null; -- made by another database's installer at the same time
             end;
         end if;
+        begin
+            execute format('grant connect on database %I to %I', current_database(), role);
+        exception when insufficient_privilege then
+            null; -- not the owner of the database; most let everybody connect anyway
+        end;
         execute format('grant usage on schema outbox to %I', role);
         for i in 1 .. array_length(grants, 1) by 2 loop
             if grants[i] = role then
