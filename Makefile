@@ -20,7 +20,7 @@ CPPFLAGS += -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
 # Asked of pkg-config only when something is compiled, so that `make deps` and `make help` work
 # on a machine without it.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
-PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
+PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)) -lm)$(PKG_LIBS)
 COMPILE = $(CC) -std=gnu11 $(CPPFLAGS) $(PKG_CFLAGS) $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,$(HARDEN)) $(CFLAGS) -pthread -MMD -MP
 LINK = $(CC) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE),-pie -Wl,-z,relro,-z,now) $(LDFLAGS) -pthread
 
@@ -71,12 +71,12 @@ $(foreach service,$(SERVICES),$(eval $(call service_rule,$(service))))
 
 $(BUILD)/bin/outbox-relay: $(BUILD)/obj/outbox-relay/main.o $(BUILD)/librelay.a $(BUILD)/libshared.a
 	@mkdir -p $(@D)
-	$(call quiet,LINK,$@)$(LINK) $^ $(PKG_LIBS) -lm -o $@
+	$(call quiet,LINK,$@)$(LINK) $^ $(PKG_LIBS) -o $@
 
 # A test may name further objects as prerequisites; the archives come last, whoever needs them.
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/librelay.a $(BUILD)/libshared.a
 	@mkdir -p $(@D)
-	$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) -lcmocka -lm -o $@
+	$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) -lcmocka -o $@
 
 clean: ## remove what was built (not .run/)
 	rm -rf $(BUILD)
