@@ -122,7 +122,7 @@ int http_transact_unkeyed(struct http_request *request, http_work *work, void *c
 
 /* A read outside of a transaction block: runs one statement whose first row's first column is the
  * JSON text of the answer, replies with it and 200; no row, or null: 404 with `missing` as code and
- * detail "… not found"; `missing` NULL: 500. */
+ * detail "… not found"; `missing` NULL: 500. A second column becomes the header X-Total-Count. */
 int http_reply_query(struct http_request *request, const char *missing,
     const struct db_statement *statement, const struct db_param *params, size_t param_count);
 

@@ -255,6 +255,8 @@ int http_reply_query(struct http_request *request, const char *missing,
     if (error < 0)
         return reply_database_error(request, error);
     const char *json = PQntuples(result) > 0 ? db_text(result, 0, 0) : NULL;
+    if (json && PQnfields(result) > 1)
+        http_reply_header(request, "X-Total-Count", db_text(result, 0, 1));
     if (json)
         return http_reply_json_text(request, 200, json);
     if (!missing)
