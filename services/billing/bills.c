@@ -1,0 +1,59 @@
+/* Bills: listed, looked at, and their steps with the events that tell of them. */
+#include "services/billing/billing.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+static const struct db_statement LIST = {"bill_list",
+    "select coalesce(json_agg(page order by \"billId\"), '[]'),"
+    " (select count(*) from bill join account using (account_id) where user_id = $1::bigint)"
+    " from (select bill_id as \"billId\", account_id as \"accountId\", order_id as \"orderId\","
+    "       status, money_text(total) as total"
+    "       from bill join account using (account_id) where user_id = $1::bigint"
+    "       order by bill_id limit $2::bigint offset $3::bigint) page"};
+
+static const struct db_statement GET = {"bill_get",
+    "select json_build_object('billId', bill_id, 'accountId', account_id, 'orderId', order_id,"
+    " 'status', status, 'total', money_text(total))"
+    " from bill join account using (account_id)"
+    " where user_id = $1::bigint and bill_id = $2::bigint"};
+
+static const struct db_statement SET_STATUS = {"bill_set_status",
+    "update bill set status = $2, updated_at = now() where bill_id = $1::bigint"};
+
+static const struct db_statement EMIT = {
+    "bill_emit", "select emit_bill($1::bigint, $2, $3::jsonb, $4::jsonb)"};
+
+int bill_become(struct db *tx, int64_t bill_id, const char *status, const char *event_type,
+    const json_t *more, const char *headers, char ret_event_id[EVENT_ID_SIZE])
+{
+    int error = db_query(tx, &SET_STATUS, DB_PARAMS(DB_INT(bill_id), DB_TEXT(status)), NULL);
+    if (error < 0)
+        return error;
+    AUTO_FREE char *more_text = more ? json_dumps(more, JSON_COMPACT) : NULL;
+    if (more && !more_text)
+        return -EIO;
+    AUTO_RESULT PGresult *result = NULL;
+    error = db_query(tx, &EMIT,
+        DB_PARAMS(DB_INT(bill_id), DB_TEXT(event_type), DB_TEXT(more_text), DB_TEXT(headers)),
+        &result);
+    if (error == 0 && ret_event_id)
+        snprintf(ret_event_id, EVENT_ID_SIZE, "%s", db_text(result, 0, 0));
+    return error;
+}
+
+int bills_list(struct http_request *request)
+{
+    int64_t page, size;
+    int status = http_page_query(request, "page", "size", &page, &size);
+    if (status)
+        return status;
+    return http_reply_query(request, NULL, &LIST,
+        DB_PARAMS(DB_INT(http_path_id(request, 0)), DB_INT(size), DB_INT(page * size)));
+}
+
+int bills_get(struct http_request *request)
+{
+    return http_reply_query(request, "not_found", &GET,
+        DB_PARAMS(DB_INT(http_path_id(request, 0)), DB_INT(http_path_id(request, 1))));
+}
