@@ -97,6 +97,11 @@ void http_identify(struct http_request *request, const char *request_id, const c
 /* Checks the token and the owner as the route asks. Returns 0 or the status of the problem. */
 MUST_CHECK int http_authorize(struct http_request *request);
 
+/* http_request.c */
+
+/* The body as any JSON value, borrowed; otherwise as http_json_body. */
+MUST_CHECK int http_json_value(struct http_request *request, const json_t **ret_value);
+
 /* http_reply.c */
 
 /* Forgets the reply with its headers, so that a transaction can be run again. */

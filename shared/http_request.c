@@ -104,20 +104,13 @@ static const char *json_complaint(const json_error_t *error)
     }
 }
 
-int http_json_body(struct http_request *request, bool optional, json_t **ret_object)
+int http_json_value(struct http_request *request, const json_t **ret_value)
 {
     size_t length;
     const char *text = http_body(request, &length);
-    if (length == 0 && optional) {
-        *ret_object = NULL;
-        return 0;
-    }
-    if (length == 0)
-        return http_problem(request, 400, "bad_json", "the body must be a JSON object, not empty");
     if (nesting(text, length) > HTTP_JSON_MAX_DEPTH)
         return http_problem(request, 400, "bad_json", "the body is nested deeper than %d levels",
             HTTP_JSON_MAX_DEPTH);
-
     if (!request->json) {
         json_error_t error;
         request->json = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
@@ -125,7 +118,23 @@ int http_json_body(struct http_request *request, bool optional, json_t **ret_obj
             return http_problem(request, 400, "bad_json", "the body can't be read: line %d: %s",
                 error.line, json_complaint(&error));
     }
-    if (!json_is_object(request->json))
+    *ret_value = request->json;
+    return 0;
+}
+
+int http_json_body(struct http_request *request, bool optional, json_t **ret_object)
+{
+    if (request->body_length == 0 && optional) {
+        *ret_object = NULL;
+        return 0;
+    }
+    if (request->body_length == 0)
+        return http_problem(request, 400, "bad_json", "the body must be a JSON object, not empty");
+    const json_t *value = NULL;
+    int status = http_json_value(request, &value);
+    if (status != 0)
+        return status;
+    if (!json_is_object(value))
         return http_problem(request, 400, "bad_json", "the body must be a JSON object");
     *ret_object = request->json;
     return 0;

@@ -190,8 +190,8 @@ int webhook_verify(const struct webhook_key *keys, size_t key_count, const char 
     struct signatures parsed = {.count = 0};
     parse_signatures(signatures, &parsed);
     bool matches = false;
-    for (size_t i = 0; i < key_count; i++)
-        matches |= key_matches(&keys[i], id, timestamp, body, length, &parsed);
+    for (size_t i = 0; i < key_count && !matches; i++)
+        matches = key_matches(&keys[i], id, timestamp, body, length, &parsed);
     if (!matches)
         return -EACCES;
     int64_t off_s = timestamp_s > now_s ? timestamp_s - now_s : now_s - timestamp_s;
