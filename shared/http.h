@@ -112,13 +112,10 @@ typedef int http_work(struct http_request *request, struct db *tx, void *context
 /* Runs `work` by db_transact and returns the status. For a POST with an Idempotency-Key the key is
  * claimed first in the same transaction (table web.idempotency_key, by client and key): a repeat
  * gets the stored answer with Idempotency-Replayed: true, the same key with another method, path or
- * body 422. Answers of 400 and more are not stored. Database errors become problems: -ENOTCONN 503,
- * else 500. */
+ * body 422. Answers of 400 and more are not stored. What is stored is the answer and a plain
+ * SHA-256 of the body: a handler conceals a password in the body before, and an answer that is a
+ * secret does not come from here. Database errors become problems: -ENOTCONN 503, else 500. */
 int http_transact(struct http_request *request, http_work *work, void *context);
-
-/* The same without idempotency keys, for requests that hold a secret: a password, even hashed, and
- * a token have no place in a table of past requests. */
-int http_transact_unkeyed(struct http_request *request, http_work *work, void *context);
 
 /* A read outside of a transaction block: runs one statement whose first row's first column is the
  * JSON text of the answer, replies with it and 200; no row, or null: 404 with `missing` as code and

@@ -218,12 +218,6 @@ int http_transact(struct http_request *request, http_work *work, void *context)
     return status;
 }
 
-int http_transact_unkeyed(struct http_request *request, http_work *work, void *context)
-{
-    struct transaction transaction = {.request = request, .work = work, .context = context};
-    return transact(&transaction);
-}
-
 /* ---- reads ---- */
 
 /* One statement on a borrowed connection. A read may be run again: when its connection turns out to
