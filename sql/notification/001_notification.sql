@@ -13,16 +13,16 @@ create table notification (
 
 create index notification_user_idx on notification (user_id, id);
 
-comment on table notification is 'Messages to users: one for each order and type of event';
+comment on table notification is 'Messages to users: one for each order and type of event.';
 comment on column notification.id is
-    'Identifier; within one user it rises in the order in which messages become visible';
-comment on column notification.user_id is 'User the message is for';
-comment on column notification.order_id is 'Order the message is about';
-comment on column notification.event_id is 'Event that caused the message';
-comment on column notification.event_type is 'Type of that event, such as order.completed';
-comment on column notification.event_data is 'Data of that event: the full state of the order';
-comment on column notification.created_at is 'When the message was entered';
-comment on index notification_user_idx is 'The messages of a user, oldest first';
+    'Identifier; within one user it rises in the order in which messages become visible.';
+comment on column notification.user_id is 'User the message is for.';
+comment on column notification.order_id is 'Order the message is about.';
+comment on column notification.event_id is 'Event that caused the message.';
+comment on column notification.event_type is 'Type of that event, such as order.completed.';
+comment on column notification.event_data is 'Data of that event: the full state of the order.';
+comment on column notification.created_at is 'When the message was entered.';
+comment on index notification_user_idx is 'The messages of a user, oldest first.';
 
 -- An identity value is drawn before its transaction commits: of two messages entered at the same
 -- time the one with the larger id may be visible first, and whoever then asks for what comes after
@@ -35,7 +35,7 @@ create function notification_lock_key(user_id bigint) returns bigint
     return hashtextextended('notification of user ' || user_id, 0);
 
 comment on function notification_lock_key(bigint) is
-    'Key of the advisory lock between those who enter and those who list a user''s messages';
+    'Key of the advisory lock between those who enter and those who list a user''s messages.';
 
 create function add_notification(for_user bigint, about_order bigint, event uuid, type text,
     data jsonb) returns void
@@ -50,7 +50,7 @@ end
 $$;
 
 comment on function add_notification(bigint, bigint, uuid, text, jsonb) is
-    'Enters a message, once for each order and type of event';
+    'Enters a message, once for each order and type of event.';
 
 create function list_notifications(of_user bigint, after_id bigint, page bigint, size bigint)
     returns json
@@ -76,4 +76,4 @@ end
 $$;
 
 comment on function list_notifications(bigint, bigint, bigint, bigint) is
-    'A page (from 0) of a user''s messages with ids above after_id, oldest first, as JSON';
+    'A page (from 0) of a user''s messages with ids above after_id, oldest first, as JSON.';

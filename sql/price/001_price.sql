@@ -7,11 +7,11 @@ create table product (
     version bigint not null
 );
 
-comment on table product is 'Copy of the product service''s products, filled by its events';
-comment on column product.product_id is 'Identifier of the product';
-comment on column product.archived is 'No longer sold: its prices can''t be changed';
+comment on table product is 'Copy of the product service''s products, filled by its events.';
+comment on column product.product_id is 'Identifier of the product.';
+comment on column product.archived is 'No longer sold: its prices can''t be changed.';
 comment on column product.version is
-    'Version of the product this row shows; an event with a lower one is ignored';
+    'Version of the product this row shows; an event with a lower one is ignored.';
 
 create table price_list (
     product_id bigint primary key check (product_id > 0),
@@ -19,10 +19,11 @@ create table price_list (
 );
 
 comment on table price_list is
-    'One row for each product that ever had prices; its row lock puts their changes in order';
+    'One row for each product that ever had prices; its row lock puts their changes in order.';
 comment on column price_list.product_id is
-    'Identifier of the product; no reference, for the copy may come later than the prices';
-comment on column price_list.version is 'Rises by one with each change and travels in price.changed';
+    'Identifier of the product; no reference, for the copy may come later than the prices.';
+comment on column price_list.version is
+    'Rises by one with each change and travels in price.changed.';
 
 create table price (
     price_id bigint generated always as identity primary key,
@@ -37,15 +38,15 @@ create unique index price_current_idx on price (product_id, quantity) where to_d
 create index price_product_id_idx on price (product_id);
 
 comment on table price is
-    'Tiers of a product: each unit costs the value of the tier it falls in. Replaced tiers stay as history';
-comment on column price.price_id is 'Identifier of the price';
-comment on column price.product_id is 'Product that has the price';
-comment on column price.quantity is 'The tier begins with this unit, counted from 1';
-comment on column price.value is 'Price of one unit in this tier';
-comment on column price.from_date is 'When the price came into force';
-comment on column price.to_date is 'When it was replaced; null while it is in force';
-comment on index price_current_idx is 'The prices in force, by product and quantity';
-comment on index price_product_id_idx is 'The history of a product';
+    'Tiers: each unit costs the value of the tier it falls in. Replaced ones stay, as history.';
+comment on column price.price_id is 'Identifier of the price.';
+comment on column price.product_id is 'Product that has the price.';
+comment on column price.quantity is 'The tier begins with this unit, counted from 1.';
+comment on column price.value is 'Price of one unit in this tier.';
+comment on column price.from_date is 'When the price came into force.';
+comment on column price.to_date is 'When it was replaced; null while it is in force.';
+comment on index price_current_idx is 'The prices in force, by product and quantity.';
+comment on index price_product_id_idx is 'The history of a product.';
 
 -- The time is taken after the row lock, not at the start of the transaction, so that the periods
 -- of two concurrent changes follow each other; a clock set back does not turn a period around.
@@ -79,4 +80,4 @@ end
 $$;
 
 comment on function set_prices(bigint, jsonb, jsonb) is
-    'Replaces the prices of a product by [{"quantity", "value"}], closes the former ones and emits price.changed; returns the event''s id';
+    'Replaces a product''s prices by [{"quantity", "value"}] and emits price.changed; returns its id.';

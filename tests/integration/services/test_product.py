@@ -174,9 +174,9 @@ class TestChanges:
     def test_unknown_product(self, product, admin):
         for product_id in (999999999, MAX_INT64):
             assert_problem(product.get(f"/products/{product_id}"), 404, "not_found")
-            assert_problem(product.request("PUT", f"/manage/products/{product_id}", admin,
-                                           json={"name": "x", "description": ""}),
-                           404, "not_found")
+            changed = product.request("PUT", f"/manage/products/{product_id}", admin,
+                                      json={"name": "x", "description": ""})
+            assert_problem(changed, 404, "not_found")
             assert_problem(product.post(f"/manage/products/{product_id}/archive", admin),
                            404, "not_found")
 
