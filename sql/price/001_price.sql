@@ -80,4 +80,4 @@ end
 $$;
 
 comment on function set_prices(bigint, jsonb, jsonb) is
-    'Replaces a product''s prices by [{"quantity", "value"}] and emits price.changed; returns its id.';
+    'Sets a product''s prices, [{"quantity", "value"}], emits price.changed and returns its id.';

@@ -207,7 +207,7 @@ class TestSearch:
         second = create(product, admin, f"Самовар {mark}", "Медный, 5 Литров")
         assert found_ids(product, nameInfix=f"brûlée {mark}".upper()) == [first]
         assert found_ids(product, nameInfix=f"САМОВАР {mark}") == [second]
-        assert found_ids(product, nameInfix=mark, descriptionInfix="медный, 5 ЛИТ") == [second]
+        assert found_ids(product, nameInfix=mark, descriptionInfix="ЫЙ, 5 ЛИТ") == [second]
         assert found_ids(product, nameInfix=mark[3:20]) == [first, second]
 
     def test_composed_and_decomposed_letters_match(self, product, admin, mark):
@@ -276,8 +276,8 @@ class TestSearch:
         assert_problem(product.post("/products/find-by-filter", json=body), 400, "bad_field", field)
 
     def test_search_uses_its_index(self, product):
-        if not product.query("select from pg_extension where extname = 'pg_trgm'"):
+        if not product.query("select 1 from pg_extension where extname = 'pg_trgm'"):
             pytest.skip("pg_trgm is not installed here")
-        plan = product.query("set enable_seqscan = off; explain select from product"
+        plan = product.query("set enable_seqscan = off; explain select 1 from product"
                              " where name_key like infix_pattern('teapot')")
         assert "product_name_key_idx" in str(plan)
