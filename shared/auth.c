@@ -15,6 +15,7 @@
 
 #define TOKEN_MAX_BYTES 8192
 #define HEADER_MAX_BYTES 1024
+#define SIGNATURE_MAX_BYTES 1024 /* of an RSA key of 8192 bits */
 #define FETCH_TIMEOUT_MS 2000
 #define REFRESH_MS (5 * 60 * 1000)
 #define UNKNOWN_KID_FETCH_MS 1000 /* at most one fetch in this time for kids that are not known */
@@ -199,6 +200,20 @@ static const char *bearer_token(const char *authorization)
     return authorization + sizeof(scheme) - 1;
 }
 
+/* Three parts, of which the signature is in the one spelling that JOSE has for it: else changed
+ * padding or spare bits would make many tokens of one. The other two are what is signed. */
+static bool is_well_formed(const char *token)
+{
+    unsigned char signature[SIGNATURE_MAX_BYTES];
+    size_t length = 0;
+    const char *first = strchr(token, '.');
+    const char *second = first ? strchr(first + 1, '.') : NULL;
+    return second &&
+           base64_decode(BASE64_URL, second + 1, strlen(second + 1), signature, sizeof(signature),
+               &length) == 0 &&
+           length > 0;
+}
+
 /* Reads the kid out of a token's header, which has to say literally RS256 and must not ask for
  * extensions (crit). It is read here, before any key is touched, so that a token can't choose how
  * it is checked. */
@@ -339,6 +354,8 @@ int auth_check(struct auth *auth, const char *authorization, struct auth_claims 
         return refuse(ret_reason, "a bearer token is needed");
     if (strnlen(token, TOKEN_MAX_BYTES + 1) > TOKEN_MAX_BYTES)
         return refuse(ret_reason, "the token is too long");
+    if (!is_well_formed(token))
+        return refuse(ret_reason, "the token is malformed");
     char kid[JWKS_KID_SIZE];
     int error = read_kid(token, kid, ret_reason);
     if (error < 0)
