@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import string
 import time
 import uuid
 
@@ -76,6 +77,12 @@ def base64url(raw):
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
+def next_letter(letter):
+    """The same leading bits, another trailing one: what a lax base64 decoder takes for the same."""
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    return letters[letters.index(letter) ^ 1]
+
+
 # ---- the token and its key ----
 
 def test_tokens_verify_by_the_published_key(auth, user):
@@ -117,16 +124,6 @@ def test_verify_roles(auth, user, admin, role, user_status, admin_status):
 def test_verify_insists_on_a_known_role(auth, user, role):
     headers = {} if role is None else {"X-Required-Role": role}
     assert_problem(auth.get("/verify", user[1], headers=headers), 400, "bad_header")
-
-
-def test_verify_asks_no_database(auth, user, pg):
-    """Not one statement: the counters of the database stand still but for the reload of keys."""
-    sql = "select calls_before from (select sum(xact_commit) as calls_before" \
-          " from pg_stat_database where datname = 'auth') s"
-    del sql
-    for _ in range(50):
-        assert verify(auth, user[1]).status_code == 200
-    assert auth.running()
 
 
 def forged_tokens(auth, user):
@@ -184,9 +181,12 @@ def forged_tokens(auth, user):
         "dots": "..",
         "long": "a" * 20000,
         "padding": user[1] + "==",
+        "another spelling of the signature": user[1][:-1] + next_letter(user[1][-1]),
+        "standard base64": user[1].replace("-", "+").replace("_", "/") + "=",
+        "white space": user[1] + " x",
         "expired": signed(auth, iat=now - 7200, exp=now - 3600),
         "no expiry": signed(auth, exp=None),
-        "expiry as text": signed(auth, auth_id=2) if False else with_body(exp="9999999999"),
+        "expiry as text": signed(auth, exp=str(now + 600)),
         "not yet valid": signed(auth, nbf=now + 3600),
         "issued in the future": signed(auth, iat=now + 3600, exp=now + 7200),
         "other issuer": signed(auth, iss="http://evil.example"),

@@ -72,11 +72,15 @@ def test_a_batch_of_new_users(service, issuer):
         assert read(service, (user_id, issuer.token(user_id)))["userId"] == user_id
 
 
-@pytest.mark.parametrize("user_id", [None, 0, -1, "7", 1.5, 2**63])
+@pytest.mark.parametrize("user_id", [None, 0, -1, "7", 1.5])
 def test_an_event_that_makes_no_sense_is_refused_for_good(service, user_id):
     response = service.events.post(created(1, userId=user_id))
     assert response.status_code == 422
     assert "userId" in response.text
+
+
+def test_a_number_beyond_64_bits_is_bad_json(service):
+    assert_problem(service.events.post(created(1, userId=2**63)), 400)
 
 
 def test_other_events_are_ignored(service):
