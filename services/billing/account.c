@@ -16,8 +16,8 @@ static const struct db_statement POST = {"account_post",
     "select entry_id, balance_after from post_entry($1::bigint, $2::numeric, $3, $4::bigint)"};
 
 static const struct db_statement GET = {"account_get",
-    "select json_build_object('accountId', account_id, 'userId', user_id,"
-    " 'money', money_text(balance)) from account where user_id = $1::bigint"};
+    "select row_to_json(found) from (select account_id as \"accountId\", user_id as \"userId\","
+    " money_text(balance) as money from account where user_id = $1::bigint) found"};
 
 static const struct db_statement EMIT_ADDED = {"account_emit_added",
     "select outbox.emit('account', account_id::text, 'billing.moneyadded',"

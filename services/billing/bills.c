@@ -4,19 +4,18 @@
 #include <errno.h>
 #include <stdio.h>
 
-static const struct db_statement LIST = {"bill_list",
-    "select coalesce(json_agg(page order by \"billId\"), '[]'),"
-    " (select count(*) from bill join account using (account_id) where user_id = $1::bigint)"
-    " from (select bill_id as \"billId\", account_id as \"accountId\", order_id as \"orderId\","
-    "       status, money_text(total) as total"
-    "       from bill join account using (account_id) where user_id = $1::bigint"
-    "       order by bill_id limit $2::bigint offset $3::bigint) page"};
+#define BILLS \
+    "(select bill_id as \"billId\", account_id as \"accountId\", order_id as \"orderId\"," \
+    " status, money_text(total) as total" \
+    " from bill join account using (account_id) where user_id = $1::bigint"
 
-static const struct db_statement GET = {"bill_get",
-    "select json_build_object('billId', bill_id, 'accountId', account_id, 'orderId', order_id,"
-    " 'status', status, 'total', money_text(total))"
-    " from bill join account using (account_id)"
-    " where user_id = $1::bigint and bill_id = $2::bigint"};
+static const struct db_statement LIST = {"bill_list",
+    "select coalesce(json_agg(page), '[]'),"
+    " (select count(*) from bill join account using (account_id) where user_id = $1::bigint)"
+    " from " BILLS " order by bill_id limit $2::bigint offset $3::bigint) page"};
+
+static const struct db_statement GET = {
+    "bill_get", "select row_to_json(found) from " BILLS " and bill_id = $2::bigint) found"};
 
 static const struct db_statement SET_STATUS = {"bill_set_status",
     "update bill set status = $2, updated_at = now() where bill_id = $1::bigint"};

@@ -27,13 +27,13 @@ struct filter {
 static const struct {
     const char *name, *column;
 } SORT_FIELDS[] = {
-    {"id", "order_id"},
-    {"orderId", "order_id"},
-    {"userId", "user_id"},
-    {"status", "status"},
-    {"total", "total"},
-    {"createdAt", "created_at"},
-    {"updatedAt", "updated_at"},
+    {"id", "orders.order_id"},
+    {"orderId", "orders.order_id"},
+    {"userId", "orders.user_id"},
+    {"status", "orders.status"},
+    {"total", "orders.total"},
+    {"createdAt", "orders.created_at"},
+    {"updatedAt", "orders.updated_at"},
 };
 
 /* $1 ids, $2 user ids, $3 statuses, $4 and $5 totals, $6 limit, $7 offset. */
@@ -43,20 +43,23 @@ static const struct {
     " and ($3::text[] is null or status = any ($3::text[]))" \
     " and total between $4::numeric and $5::numeric"
 
-/* The items of a page and how many there are in all. The %s are the same sort; the row number
- * carries it through the aggregate. */
+/* The items of a page and how many there are in all. The %s are the same sort, of columns with
+ * their table's name (a bare "total" would be the text of the answer); the row number carries it
+ * through the aggregate. */
 #define FIND \
-    "select coalesce((select json_agg(json_build_object('orderId', order_id, 'userId', user_id," \
-    "   'status', status, 'total', money_text(total)) order by place)" \
-    "  from (select *, row_number() over (order by %s) as place from orders" \
-    "        where " CONDITION " order by %s limit $6::bigint offset $7::bigint) page), '[]')" \
-    "  as items," \
+    "select coalesce((select json_agg(item order by place)" \
+    "  from (select order_id as \"orderId\", user_id as \"userId\", status," \
+    "               money_text(total) as total, row_number() over (order by %s) as place" \
+    "        from orders where " CONDITION \
+    "        order by %s limit $6::bigint offset $7::bigint) page" \
+    "  cross join lateral (select \"orderId\", \"userId\", status, total) item), '[]') as items," \
     " (select count(*) from orders where " CONDITION ") as count"
 
 static const char LIST_SQL[] = FIND;
 static const char FIND_SQL[] =
-    "select json_build_object('page', json_build_object('pageNumber', $7::bigint / $6::bigint,"
-    " 'pageSize', $6::bigint, 'count', count), 'items', items) from (" FIND ") found";
+    "select row_to_json(answer) from (" FIND ") found cross join lateral (select"
+    " (select row_to_json(page) from (select $7::bigint / $6::bigint as \"pageNumber\","
+    "  $6::bigint as \"pageSize\", count) page) as page, items) answer";
 
 static void filter_release(struct filter *filter)
 {
@@ -132,7 +135,7 @@ static int append_sort(
 static void end_sort(struct filter *filter)
 {
     size_t used = strlen(filter->order_by);
-    snprintf(filter->order_by + used, sizeof(filter->order_by) - used, "order_id");
+    snprintf(filter->order_by + used, sizeof(filter->order_by) - used, "orders.order_id");
 }
 
 /* ---- the filter as query parameters ---- */

@@ -23,8 +23,12 @@ static const struct db_statement LIST = {"order_list",
     "       order by order_id limit $2::bigint offset $3::bigint) page"};
 
 static const struct db_statement GET = {"order_get",
-    "select order_state(order_id) - 'version' from orders"
-    " where user_id = $1::bigint and order_id = $2::bigint"};
+    "select row_to_json(found) from (select order_id as \"orderId\", user_id as \"userId\", status,"
+    " money_text(total) as total,"
+    " (select coalesce(json_agg(item), '[]')"
+    "  from (select product_id as \"productId\", quantity, money_text(i.total) as total"
+    "        from order_item i where i.order_id = o.order_id order by product_id) item) as items"
+    " from orders o where user_id = $1::bigint and order_id = $2::bigint) found"};
 
 /* One item of the request; fields of {"items":[{"productId","quantity"}]}. */
 static int add_item(

@@ -31,7 +31,8 @@ def issuer():
 def start_service(pg, issuer):
     """start_service(name, **settings): a migrated, ready service, stopped after the module.
 
-    The database is new for each module, so modules don't see each other's rows."""
+    The database is new for each module, so modules don't see each other's rows. What the service
+    has emitted by the end of the module must be as docs/events.md has it."""
     started = []
 
     def start(name, **settings):
@@ -44,3 +45,5 @@ def start_service(pg, issuer):
     yield start
     for service in reversed(started):
         service.stop()
+        if service.value("select to_regclass('outbox.event') is not null"):
+            service.emitted()

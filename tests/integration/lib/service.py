@@ -8,7 +8,7 @@ from pathlib import Path
 
 import requests
 
-from . import events, process, wait
+from . import event_docs, events, process, wait
 
 
 class Service:
@@ -110,12 +110,15 @@ class Service:
         return self.pg.value(self.database, sql, parameters)
 
     def emitted(self, event_type=None, aggregate_id=None):
-        """The service's own outbox in emit order: dicts of type, key and payload."""
+        """The service's own outbox in emit order: dicts of type, key, payload, headers and id. Each
+        must be as docs/events.md has it."""
         rows = self.query(
             "select event_type, aggregate_id, payload, headers, event_id from outbox.event"
             " where (%(type)s is null or event_type = %(type)s)"
             " and (%(key)s is null or aggregate_id = %(key)s) order by id",
             {"type": event_type, "key": None if aggregate_id is None else str(aggregate_id)})
+        for row in rows:
+            event_docs.check(row[0], row[2])
         names = ("type", "key", "payload", "headers", "id")
         return [dict(zip(names, row)) for row in rows]
 
