@@ -209,8 +209,10 @@ void settings_print_help(FILE *out, const struct setting *table, size_t count)
         const struct setting *s = &table[i];
         char allowed[128];
         allowed_values(s, allowed, sizeof allowed);
-        fprintf(out, "  %s%s\n      %s", s->name,
-            s->type == SETTING_SECRET ? " (secret; or NAME_FILE)" : "", s->help);
+        fprintf(out, "  %s", s->name);
+        if (s->type == SETTING_SECRET)
+            fprintf(out, " (secret; or %s_FILE)", s->name);
+        fprintf(out, "\n      %s", s->help);
         if (allowed[0])
             fprintf(out, " [%s]", allowed);
         if (!s->fallback)
@@ -237,7 +239,10 @@ void settings_print_markdown(FILE *out, const struct setting *table, size_t coun
         const struct setting *s = &table[i];
         char allowed[128];
         allowed_values(s, allowed, sizeof allowed);
-        fprintf(out, "| `%s`%s | ", s->name, s->type == SETTING_SECRET ? ", `…_FILE`" : "");
+        fprintf(out, "| `%s`", s->name);
+        if (s->type == SETTING_SECRET)
+            fprintf(out, ", `%s_FILE`", s->name);
+        fputs(" | ", out);
         if (!s->fallback)
             fputs("required", out);
         else if (s->fallback[0])
