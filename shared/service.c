@@ -1,6 +1,7 @@
 /* What every service's main has in common. */
 #include "shared/service.h"
 
+#include "shared/healthcheck.h"
 #include "shared/log.h"
 #include "shared/service_settings.h"
 
@@ -61,14 +62,30 @@ static int complain(int status, const char *format, ...)
 
 static int print_help(const struct service *service, const struct service_table *table)
 {
-    printf("usage: %s [--help | --version | --settings-markdown]\n\n"
+    printf("usage: %s [--help | --version | --healthcheck | --settings-markdown]\n\n"
            "Without an argument: runs as SERVICE_MODE says. Settings come from the environment;\n"
-           "of a secret, NAME_FILE may name a file that holds it.\n\n",
+           "of a secret, NAME_FILE may name a file that holds it. --healthcheck asks the instance\n"
+           "that runs at LISTEN_ADDRESS and PORT whether it is ready: exit status 0, else 1.\n\n",
         service->name);
     settings_print_help(stdout, table->rows, table->count);
     settings_print_help(stdout, service->settings, service->setting_count);
     printf("\nExit status: 0 done, 1 failed, 2 wrong use or settings.\n");
     return EXIT_DONE;
+}
+
+/* Needs the address alone: a check must not ask for the service's secrets. */
+static int check_health(const struct service_table *table)
+{
+    AUTO_FREE char *error = NULL;
+    for (size_t i = 0; i < table->count; i++) {
+        const char *name = table->rows[i].name;
+        if (strcmp(name, "LISTEN_ADDRESS") != 0 && strcmp(name, "PORT") != 0)
+            continue;
+        if (settings_load(&table->rows[i], 1, &running.settings, &error))
+            return complain(EXIT_WRONG_USE, "%s", error ? error : "out of memory");
+    }
+    return healthcheck(
+        running.service->name, running.settings.listen_address, (uint16_t)running.settings.port);
 }
 
 static int handle_argument(
@@ -87,6 +104,8 @@ static int handle_argument(
         settings_print_markdown(stdout, service->settings, service->setting_count);
         return EXIT_DONE;
     }
+    if (strcmp(argv[1], "--healthcheck") == 0)
+        return check_health(table);
     return complain(EXIT_WRONG_USE, "unknown argument \"%s\"; see %s --help", argv[1], argv[0]);
 }
 

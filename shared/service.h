@@ -29,6 +29,7 @@ struct service {
 };
 
 /* Runs the program: no argument: serve (or INIT by SERVICE_MODE); --help; --version;
+ * --healthcheck (asks the running instance);
  * --settings-markdown. Exit status: 0 done or stopped by SIGTERM/SIGINT, 1 failed, 2 wrong use or
  * settings. Common settings: SERVICE_MODE (SERVICE|INIT), LISTEN_ADDRESS, PORT, DATABASE_URL (a
  * secret: DATABASE_URL_FILE), DB_POOL_SIZE, DB_ACQUIRE_TIMEOUT_MS, JWKS_URL, JWT_ISSUER,
