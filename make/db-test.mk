@@ -1,0 +1,16 @@
+# Tests in C of what needs a database: the pool and its transactions, migrations, idempotency keys,
+# the inbox. Each program makes databases of its own in a cluster that lives as long as the run.
+
+INTEGRATION_C := $(patsubst tests/integration/c/%.c,$(BUILD)/tests/integration/%,\
+	$(wildcard tests/integration/c/test_*.c))
+SUPPORT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
+
+$(BUILD)/tests/test_auth: $(BUILD)/obj/tests/support/tokens.o
+
+$(BUILD)/tests/integration/%: $(BUILD)/obj/tests/integration/c/%.o $(SUPPORT_OBJ) $(BUILD)/libshared.a
+	@mkdir -p $(@D)
+	$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) -lcmocka -o $@
+
+.PHONY: integration-c
+integration-c: $(INTEGRATION_C) ## tests in C against a PostgreSQL of their own
+	tests/pg-temp.sh sh -eu -c 'for t; do echo "== $$t"; "$$t"; done' sh $(INTEGRATION_C)
