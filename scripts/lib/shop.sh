@@ -228,7 +228,12 @@ start_gateway() {
         "$ROOT/services/gateway/render" >"$run/nginx.conf" || die "can't write $run/nginx.conf"
     # Workers run as the caller, who owns RUN_DIR.
     [ "$(id -u)" != 0 ] || as='user root;'
-    process_start gateway "$NGINX" -c "$run/nginx.conf" -e stderr -g "daemon off; $as"
+    process_start gateway "$(find_nginx)" -c "$run/nginx.conf" -e stderr -g "daemon off; $as"
+}
+
+find_nginx() {
+    PATH=$PATH:/usr/sbin command -v "${NGINX:-nginx}" ||
+        die "nginx is missing: run 'make deps' (Debian package nginx-light), or set NGINX"
 }
 
 find_njs_module() {

@@ -61,7 +61,9 @@ async function products(r) {
     let prices = [];
     if (page.items.length > 0) {
         const ids = page.items.map((item) => item.productId);
-        const priceReply = await r.subrequest('/_part/prices', 'productIds=' + ids.join(','));
+        /* Without a body of its own a subrequest sends that of the request. */
+        const options = {args: 'productIds=' + ids.join(','), body: ''};
+        const priceReply = await r.subrequest('/_part/prices', options);
         prices = bodyOf(priceReply);
     }
     addPrices(page.items, prices);
