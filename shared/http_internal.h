@@ -80,6 +80,12 @@ MUST_CHECK int http_parse_id(const char *text, size_t length, int64_t *ret_id);
  * the status of the problem it has replied with: 400, 404 or 405. */
 MUST_CHECK int http_route_find(struct http_request *request);
 
+/* http_framing.c */
+
+/* Why the length of the request may be read in more than one way, as static text; NULL when it may
+ * not. After an answer to it the connection must be closed. */
+const char *http_framing_complaint(const struct http_request *request);
+
 /* http_query.c */
 
 /* Splits and decodes the raw query. Returns 0, -EINVAL (bad encoding, not UTF-8, NUL, too many) or

@@ -77,12 +77,6 @@ static uint64_t content_length(const struct http_request *request)
     return text ? strtoull(text, NULL, 10) : 0;
 }
 
-/* Two lengths may be read differently by a proxy in front: request smuggling (RFC 9112, 6.3). */
-static bool has_two_lengths(const struct http_request *request)
-{
-    return http_header(request, "Content-Length") && http_header(request, "Transfer-Encoding");
-}
-
 static int refuse_size(struct http_request *request)
 {
     return http_problem(request, 413, "payload_too_large", "the body must not exceed %zu bytes",
@@ -112,10 +106,9 @@ static enum MHD_Result begin(struct http_request *request, const char *method)
     log_context_set(request->request_id, request->traceparent);
     count_in_flight(request->server, 1);
 
-    if (has_two_lengths(request)) {
-        http_problem(request, 400, "bad_request",
-            "Content-Length and Transfer-Encoding exclude "
-            "each other");
+    const char *complaint = http_framing_complaint(request);
+    if (complaint) {
+        http_problem(request, 400, "bad_request", "%s", complaint);
         request->close = true;
         return http_reply_send(request);
     }

@@ -18,6 +18,11 @@ MAX_CONNECTIONS = 24
 FIND = "/products/find-by-filter"
 
 
+def cases(name, values):
+    """parametrize with short ids, for some values are a megabyte long."""
+    return pytest.mark.parametrize(name, values, ids=lambda value: repr(value)[:40])
+
+
 @pytest.fixture(scope="module", name="product")
 def _product(start_service):
     return start_service("product", MAX_BODY_BYTES=MAX_BODY, MAX_CONNECTIONS=MAX_CONNECTIONS)
@@ -113,7 +118,7 @@ def chunked(*parts):
 
 
 class TestBroken:
-    @pytest.mark.parametrize("data", [
+    @cases("data", [
         b"\r\n", b"\r\n\r\n", b"\0" * 100, b"\xff" * 1000, b"GET\r\n\r\n", b"GET /livez\r\n\r\n",
         b"GET  /livez  HTTP/1.1\r\n\r\n", b" GET /livez HTTP/1.1\r\n\r\n",
         b"GET /livez HTTP/9.9\r\nHost: x\r\n\r\n", b"GET /livez HTTP/1.\r\nHost: x\r\n\r\n",
@@ -143,7 +148,7 @@ class TestBroken:
         answer = exchange(product, head("HEAD", "/livez", "Connection: close"))
         assert answer.endswith(b"\r\n\r\n")
 
-    @pytest.mark.parametrize("path", [
+    @cases("path", [
         "//livez", "/livez/", "/./livez", "/../livez", "/%2e%2e/livez", "/livez%00", "/%",
         "/%zz", "/products/1%2f..%2f2", "/products//1", "\\livez", "livez", "*", "?", "/?",
         "/" + "a/" * 2000, "/products/1/", "/products/1;x", "/products/1#x",
@@ -158,11 +163,11 @@ class TestBroken:
                                                   "Connection: close")))
         assert status in (200, 400, 404)
 
-    @pytest.mark.parametrize("query", ["?", "?&", "?=", "?a", "?a=%", "?a=%zz", "?a=%00", "?" +
+    @cases("query", ["?", "?&", "?=", "?a", "?a=%", "?a=%zz", "?a=%00", "?" +
                                        "&" * 3000, "?" + "a=1&" * 1000, "?a=\xff", "?a=%ff%fe"])
     def test_odd_queries(self, product, query):
         answer = exchange(product, head("GET", "/products/1" + query, "Connection: close"))
-        assert status_of(answer) in (400, 404, 414)
+        assert status_of(answer) in (None, 400, 404, 414)
 
 
 class TestHuge:
@@ -211,7 +216,7 @@ class TestHuge:
         response = requests.post(product.url + FIND, data=body.ljust(MAX_BODY), timeout=20)
         assert response.status_code == 200, response.text
 
-    @pytest.mark.parametrize("depth", [65, 2000, MAX_BODY // 2 - 100])
+    @cases("depth", [65, 2000, MAX_BODY // 2 - 100])
     def test_deep_json(self, product, depth):
         for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
             body = (b'{"x":' + opening * depth + b"1" + closing * depth + b"}")[:MAX_BODY]
@@ -223,29 +228,30 @@ class TestHuge:
 
 
 class TestBodies:
-    @pytest.mark.parametrize("length", ["-1", "+1", "abc", "1x", "", "0x10", "1,1", "1 1",
+    @cases("length", ["-1", "+1", "abc", "1x", "", "0x10", "1,1", "1 1",
                                         "99999999999999999999999", str(2**64), str(2**63)])
     def test_bad_content_length(self, product, length):
         answer = exchange(product, head("POST", FIND, f"Content-Length: {length}") + b"{}")
         assert status_of(answer) in (None, 400, 413), answer[:200]
 
-    @pytest.mark.parametrize("fields", [
-        ("Content-Length: 2", "Content-Length: 20"),
+    @cases("fields", [
+        ("Content-Length: 2", "Content-Length: 20"), ("Content-Length: 2",) * 2,
         ("Content-Length: 2", "Transfer-Encoding: chunked"),
         ("Transfer-Encoding: chunked", "Content-Length: 2"),
         ("Transfer-Encoding: gzip, chunked",), ("Transfer-Encoding: xchunked",),
         ("Transfer-Encoding: chunked, identity",), ("Transfer-Encoding : chunked",),
-        ("Transfer-Encoding: chunked", "Transfer-Encoding: identity"),
-        ("Content-Length : 2",),
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: identity"), ("Content-Length : 2",),
+        ("Content-Length: 2", " Transfer-Encoding: chunked"), ("Content-Length: 2", "Host: y"),
+        ("Content-Length: 2", "Transfer-Encoding\x0b: chunked"), ("Content-Length\t: 2",),
     ])
     def test_ambiguous_length_ends_the_connection(self, product, fields):
         """Where two parts may read two lengths, what follows must not become a request."""
         smuggled = head("GET", "/livez")
         answer = exchange(product, head("POST", FIND, *fields) + b"{}" + smuggled)
+        assert status_of(answer) in (None, 400), answer
         assert answer.count(b"HTTP/1.1 ") <= 1, answer
-        assert b"HTTP/1.1 200" not in answer.replace(b"HTTP/1.1 200", b"", 1), answer
 
-    @pytest.mark.parametrize("parts", [
+    @cases("parts", [
         (b"zz\r\n{}\r\n0\r\n\r\n",), (b"-2\r\n{}\r\n0\r\n\r\n",), (b"\r\n{}\r\n0\r\n\r\n",),
         (b"2\r\n{}XX0\r\n\r\n",), (b"2{}\r\n0\r\n\r\n",), (b"fffffffffffffffff\r\n{}",),
         (b"ffffffffffffffff\r\n{}",), (b"7fffffffffffffff\r\n{}",), (b"0x2\r\n{}\r\n0\r\n\r\n",),
@@ -255,8 +261,9 @@ class TestBodies:
     ])
     def test_malformed_chunks(self, product, parts):
         status = status_of(exchange(product, chunked(*parts)))
-        # Either refused, or read for what it means; never half a body taken for the whole.
-        assert status in (None, 200, 400, 413, 431)
+        # Refused, or read for what it means. The 500 is libmicrohttpd's own answer to a line of
+        # chunk extensions that its buffer can't hold; it closes the connection.
+        assert status in (None, 200, 400, 413, 431, 500)
 
     def test_chunks_of_one_byte(self, product):
         body = b'{"nameInfix": "x"}'
