@@ -35,18 +35,24 @@ def _unharmed(product):
     yield
     assert product.running() and product.pid == pid, product.tail()
     until(lambda: requests.get(product.url + "/readyz", timeout=5).status_code == 200)
-    until(lambda: open_sockets(product) <= 2, what="connections to be closed")
+    until(lambda: open_sockets(product) == 0, what="connections to be closed")
     assert product.value("select count(*) from product") == 0
 
 
 def open_sockets(product):
-    """Connections that the process holds with clients: the ends that listen on its port."""
-    count = 0
+    """How many connections the process holds with its clients."""
+    folder, own = f"/proc/{product.pid}/fd", set()
+    for name in os.listdir(folder):
+        try:
+            own.add(os.readlink(f"{folder}/{name}"))
+        except FileNotFoundError:  # closed meanwhile
+            pass
     with open("/proc/net/tcp", encoding="ascii") as table:
-        for line in list(table)[1:]:
-            local, state = line.split()[1], line.split()[3]
-            count += int(local.split(":")[1], 16) == product.port and state in ("01", "08")
-    return count
+        lines = [line.split() for line in list(table)[1:]]
+    established, close_wait = "01", "08"
+    return sum(int(line[1].split(":")[1], 16) == product.port
+               and line[3] in (established, close_wait) and f"socket:[{line[9]}]" in own
+               for line in lines)
 
 
 @contextmanager
