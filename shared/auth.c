@@ -1,11 +1,10 @@
 /* Bearer tokens: the key set with the thread that keeps it fresh, and the check itself. */
 #include "shared/auth.h"
-#include "shared/base64.h"
 #include "shared/jwks.h"
+#include "shared/jws.h"
 #include "shared/log.h"
 
 #include <errno.h>
-#include <jwt.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -14,8 +13,6 @@
 #include <time.h>
 
 #define TOKEN_MAX_BYTES 8192
-#define HEADER_MAX_BYTES 1024
-#define SIGNATURE_MAX_BYTES 1024 /* of an RSA key of 8192 bits */
 #define FETCH_TIMEOUT_MS 2000
 #define REFRESH_MS (5 * 60 * 1000)
 #define UNKNOWN_KID_FETCH_MS 1000 /* at most one fetch in this time for kids that are not known */
@@ -200,64 +197,23 @@ static const char *bearer_token(const char *authorization)
     return authorization + sizeof(scheme) - 1;
 }
 
-/* Three parts, of which the signature is in the one spelling that JOSE has for it: else changed
- * padding or spare bits would make many tokens of one. The other two are what is signed. */
-static bool is_well_formed(const char *token)
+/* The kid of a token whose header says literally RS256 and asks for no extensions (crit). This
+ * comes before any key is touched, so that a token can't choose how it is checked. Borrowed; NULL:
+ * refused.
+ */
+static const char *read_kid(const struct jws *jws, const char **ret_reason)
 {
-    unsigned char signature[SIGNATURE_MAX_BYTES];
-    size_t length = 0;
-    const char *first = strchr(token, '.');
-    const char *second = first ? strchr(first + 1, '.') : NULL;
-    return second &&
-           base64_decode(BASE64_URL, second + 1, strlen(second + 1), signature, sizeof(signature),
-               &length) == 0 &&
-           length > 0;
-}
-
-/* Reads the kid out of a token's header, which has to say literally RS256 and must not ask for
- * extensions (crit). It is read here, before any key is touched, so that a token can't choose how
- * it is checked. */
-static int read_kid(const char *token, char ret_kid[JWKS_KID_SIZE], const char **ret_reason)
-{
-    char text[HEADER_MAX_BYTES];
-    size_t length = 0;
-    size_t encoded = strcspn(token, ".");
-    if (token[encoded] != '.' ||
-        base64_decode(BASE64_URL, token, encoded, text, sizeof(text), &length) < 0)
-        return refuse(ret_reason, "the token is malformed");
-    AUTO_JSON json_t *header = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-    const char *alg = json_string_value(json_object_get(header, "alg"));
-    const char *kid = json_string_value(json_object_get(header, "kid"));
-    if (!header || !alg)
-        return refuse(ret_reason, "the token is malformed");
-    if (strcmp(alg, "RS256") != 0 || json_object_get(header, "crit"))
-        return refuse(ret_reason, "the token's algorithm is not RS256");
-    if (!kid || strlen(kid) >= JWKS_KID_SIZE)
-        return refuse(ret_reason, "the token names no key");
-    snprintf(ret_kid, JWKS_KID_SIZE, "%s", kid);
-    return 0;
-}
-
-static void cleanup_jwt(jwt_t **jwt)
-{
-    jwt_free(*jwt);
-}
-
-/* Checks the signature and gives the claims, which the caller owns. */
-static int verify(const char *token, const struct jwks_key *key, json_t **ret_claims)
-{
-    __attribute__((cleanup(cleanup_jwt))) jwt_t *jwt = NULL;
-    if (jwt_decode(&jwt, token, (const unsigned char *)key->pem, (int)key->pem_length) != 0 ||
-        jwt_get_alg(jwt) != JWT_ALG_RS256)
-        return -EACCES;
-    AUTO_FREE char *text = jwt_get_grants_json(jwt, NULL);
-    json_t *claims = text ? json_loads(text, 0, NULL) : NULL;
-    if (!json_is_object(claims)) {
-        json_decref(claims);
-        return -EACCES;
-    }
-    *ret_claims = claims;
-    return 0;
+    const char *alg = json_string_value(json_object_get(jws->header, "alg"));
+    const char *kid = json_string_value(json_object_get(jws->header, "kid"));
+    if (!alg)
+        *ret_reason = "the token is malformed";
+    else if (strcmp(alg, "RS256") != 0 || json_object_get(jws->header, "crit"))
+        *ret_reason = "the token's algorithm is not RS256";
+    else if (!kid || strlen(kid) >= JWKS_KID_SIZE)
+        *ret_reason = "the token names no key";
+    else
+        return kid;
+    return NULL;
 }
 
 /* `aud` may be one text or a list of them. */
@@ -336,31 +292,24 @@ static int read_claims(
     return 0;
 }
 
-static int check_token(struct auth *auth, const struct jwks_key *key, const char *token,
+static int check_signed(struct auth *auth, const struct jwks_key *key, const struct jws *jws,
     struct auth_claims *ret_claims, const char **ret_reason)
 {
-    AUTO_JSON json_t *claims = NULL;
-    if (verify(token, key, &claims) < 0)
+    if (!jws_verify_rs256(jws, key->key))
         return refuse(ret_reason, "the token's signature is wrong");
+    AUTO_JSON json_t *claims = jws_payload(jws);
+    if (!claims)
+        return refuse(ret_reason, "the token is malformed");
     int error = check_validity(auth, claims, ret_reason);
     return error < 0 ? error : read_claims(claims, ret_claims, ret_reason);
 }
 
-int auth_check(struct auth *auth, const char *authorization, struct auth_claims *ret_claims,
+static int check_parsed(struct auth *auth, const struct jws *jws, struct auth_claims *ret_claims,
     const char **ret_reason)
 {
-    const char *token = authorization ? bearer_token(authorization) : NULL;
-    if (!token)
-        return refuse(ret_reason, "a bearer token is needed");
-    if (strnlen(token, TOKEN_MAX_BYTES + 1) > TOKEN_MAX_BYTES)
-        return refuse(ret_reason, "the token is too long");
-    if (!is_well_formed(token))
-        return refuse(ret_reason, "the token is malformed");
-    char kid[JWKS_KID_SIZE];
-    int error = read_kid(token, kid, ret_reason);
-    if (error < 0)
-        return error;
-
+    const char *kid = read_kid(jws, ret_reason);
+    if (!kid)
+        return -EACCES;
     __attribute__((cleanup(cleanup_key_set))) struct key_set *keys = key_set_ref(auth);
     const struct jwks_key *key = keys ? jwks_find(&keys->jwks, kid) : NULL;
     if (!key) {
@@ -373,7 +322,23 @@ int auth_check(struct auth *auth, const char *authorization, struct auth_claims 
         return -ENOTCONN;
     if (!key)
         return refuse(ret_reason, "the token's key is unknown");
-    return check_token(auth, key, token, ret_claims, ret_reason);
+    return check_signed(auth, key, jws, ret_claims, ret_reason);
+}
+
+int auth_check(struct auth *auth, const char *authorization, struct auth_claims *ret_claims,
+    const char **ret_reason)
+{
+    const char *token = authorization ? bearer_token(authorization) : NULL;
+    struct jws jws;
+    if (!token)
+        return refuse(ret_reason, "a bearer token is needed");
+    if (strnlen(token, TOKEN_MAX_BYTES + 1) > TOKEN_MAX_BYTES)
+        return refuse(ret_reason, "the token is too long");
+    if (jws_parse(token, &jws) < 0)
+        return refuse(ret_reason, "the token is malformed");
+    int error = check_parsed(auth, &jws, ret_claims, ret_reason);
+    jws_release(&jws);
+    return error;
 }
 
 /* ---- life ---- */

@@ -1,4 +1,4 @@
-/* Reads JSON Web Key Sets and makes of each key the PEM that libjwt takes. */
+/* Reads JSON Web Key Sets and makes of each key one that libcrypto verifies with. */
 #include "shared/jwks.h"
 #include "shared/base64.h"
 
@@ -9,7 +9,6 @@
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/param_build.h>
-#include <openssl/pem.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,11 +17,6 @@
 #define RSA_MIN_BITS 2048
 #define RSA_MAX_BITS 8192
 #define RSA_MAX_BYTES (RSA_MAX_BITS / 8 + 1)
-
-static void free_key(EVP_PKEY **key)
-{
-    EVP_PKEY_free(*key);
-}
 
 /* The big-endian number in a member, such as "n". NULL when there is none. */
 static BIGNUM *number_member(const json_t *jwk, const char *name)
@@ -66,18 +60,6 @@ static EVP_PKEY *rsa_from_jwk(const json_t *jwk)
     return key;
 }
 
-static char *pem_of(EVP_PKEY *key)
-{
-    BIO *memory = BIO_new(BIO_s_mem());
-    char *pem = NULL, *data = NULL;
-    if (memory && PEM_write_bio_PUBKEY(memory, key)) {
-        long length = BIO_get_mem_data(memory, &data);
-        pem = length > 0 ? strndup(data, (size_t)length) : NULL;
-    }
-    BIO_free(memory);
-    return pem;
-}
-
 /* Absent, or exactly this. */
 static bool member_allows(const json_t *jwk, const char *name, const char *wanted)
 {
@@ -86,7 +68,7 @@ static bool member_allows(const json_t *jwk, const char *name, const char *wante
     return !member || (text && strcmp(text, wanted) == 0);
 }
 
-/* Returns 0, -EINVAL when the key is not for us, -ENOMEM. */
+/* Returns 0, or -EINVAL when the key is not for us. */
 static int read_key(const json_t *jwk, struct jwks_key *ret_key)
 {
     const char *kty = json_string_value(json_object_get(jwk, "kty"));
@@ -95,15 +77,11 @@ static int read_key(const json_t *jwk, struct jwks_key *ret_key)
         return -EINVAL;
     if (!member_allows(jwk, "use", "sig") || !member_allows(jwk, "alg", "RS256"))
         return -EINVAL;
-    __attribute__((cleanup(free_key))) EVP_PKEY *key = rsa_from_jwk(jwk);
+    EVP_PKEY *key = rsa_from_jwk(jwk);
     if (!key)
         return -EINVAL;
-    char *pem = pem_of(key);
-    if (!pem)
-        return -ENOMEM;
     snprintf(ret_key->kid, sizeof(ret_key->kid), "%s", kid);
-    ret_key->pem = pem;
-    ret_key->pem_length = strlen(pem);
+    ret_key->key = key;
     return 0;
 }
 
@@ -121,15 +99,10 @@ int jwks_parse(const char *json, struct jwks *ret_jwks)
         if (jwks.count == JWKS_MAX_KEYS)
             break;
         struct jwks_key key;
-        int error = read_key(jwk, &key);
-        if (error == -ENOMEM) {
-            jwks_release(&jwks);
-            return error;
-        }
-        if (error < 0)
+        if (read_key(jwk, &key) < 0)
             continue;
         if (jwks_find(&jwks, key.kid))
-            free(key.pem);
+            EVP_PKEY_free(key.key);
         else
             jwks.keys[jwks.count++] = key;
     }
@@ -142,7 +115,7 @@ int jwks_parse(const char *json, struct jwks *ret_jwks)
 void jwks_release(struct jwks *jwks)
 {
     for (size_t i = 0; i < jwks->count; i++)
-        free(jwks->keys[i].pem);
+        EVP_PKEY_free(jwks->keys[i].key);
     jwks->count = 0;
 }
 

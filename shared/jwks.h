@@ -12,8 +12,7 @@
 
 struct jwks_key {
     char kid[JWKS_KID_SIZE];
-    char *pem; /* SubjectPublicKeyInfo, NUL-terminated */
-    size_t pem_length;
+    struct evp_pkey_st *key; /* EVP_PKEY, may be used by several threads at once */
 };
 
 struct jwks {
@@ -22,8 +21,8 @@ struct jwks {
 };
 
 /* Takes the usable keys: kty RSA, a kid, use absent or sig, alg absent or RS256, 2048 to 8192 bits.
- * Others are passed over, and so is what comes after JWKS_MAX_KEYS. Returns 0, -EINVAL when the
- * text is no JWKS or has no usable key, -ENOMEM. */
+ * Others are passed over, and so is what comes after JWKS_MAX_KEYS. Returns 0, or -EINVAL when the
+ * text is no JWKS or has no usable key. */
 MUST_CHECK int jwks_parse(const char *json, struct jwks *ret_jwks);
 void jwks_release(struct jwks *jwks);
 
