@@ -1,0 +1,82 @@
+/* Databases for tests. */
+#include "tests/support/database.h"
+#include "shared/cleanup.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static PGconn *connect_to(const char *conninfo)
+{
+    PGconn *connection = PQconnectdb(conninfo);
+    if (PQstatus(connection) != CONNECTION_OK)
+        fail_msg("%s", PQerrorMessage(connection));
+    return connection;
+}
+
+char *database_query(const char *conninfo, const char *sql)
+{
+    PGconn *connection = connect_to(conninfo);
+    PGresult *result = PQexec(connection, sql);
+    ExecStatusType status = PQresultStatus(result);
+    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
+        fail_msg("%s: %s", sql, PQerrorMessage(connection));
+    char *value = strdup(PQntuples(result) > 0 ? PQgetvalue(result, 0, 0) : "");
+    PQclear(result);
+    PQfinish(connection);
+    assert_non_null(value);
+    return value;
+}
+
+long database_count(const char *conninfo, const char *sql)
+{
+    AUTO_FREE char *value = database_query(conninfo, sql);
+    return strtol(value, NULL, 10);
+}
+
+char *database_new(void)
+{
+    static int made;
+    char sql[64];
+    char *conninfo = NULL;
+    snprintf(sql, sizeof(sql), "create database test_%d_%d", (int)getpid(), ++made);
+    free(database_query("dbname=postgres", sql));
+    assert_true(asprintf(&conninfo, "dbname=test_%d_%d", (int)getpid(), made) > 0);
+    return conninfo;
+}
+
+void database_kick(const char *conninfo)
+{
+    free(database_query(conninfo,
+        "select count(pg_terminate_backend(pid, 10000)) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()"));
+}
+
+static void pg_cluster(const char *command, const char *argument)
+{
+    AUTO_FREE char *line = NULL;
+    const char *directory = getenv("PG_TEMP_DIR");
+    assert_non_null(directory);
+    assert_true(asprintf(&line, "scripts/pg-cluster %s '%s' %s >/dev/null", command, directory,
+                    argument) > 0);
+    assert_int_equal(system(line), 0);
+}
+
+void database_stop(const char *mode)
+{
+    pg_cluster("stop", mode);
+}
+
+void database_start(void)
+{
+    char argument[64];
+    const char *port = getenv("PGPORT");
+    assert_non_null(port);
+    snprintf(argument, sizeof(argument), "--port %s -c fsync=off", port);
+    pg_cluster("start", argument);
+}
