@@ -3,3 +3,5 @@
 .PHONY: unit
 unit: $(UNIT_TESTS) ## cmocka unit tests
 	@set -e; for t in $(UNIT_TESTS); do echo "== $$t"; $$t; done
+
+$(BUILD)/tests/test_http_server $(BUILD)/tests/test_http_access: $(BUILD)/obj/tests/unit/raw_http.o

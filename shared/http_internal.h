@@ -34,6 +34,7 @@ struct http_reply {
 struct http_request {
     struct http_server *server;
     struct MHD_Connection *connection; /* NULL in unit tests that need no socket */
+    struct http_watched *watched;      /* the same connection's deadline */
     const char *method;                /* as sent */
     char *path;                        /* raw and undecoded, without the query */
     const struct http_route *route;    /* NULL: none matched */
@@ -65,12 +66,25 @@ struct http_request {
 struct http_server {
     struct http_settings settings; /* program and address are owned copies */
     struct MHD_Daemon *daemon;
+    struct http_watch *watch;
     uint16_t port;
     atomic_bool stopping;
     pthread_mutex_t lock; /* guards in_flight */
     pthread_cond_t idle;  /* in_flight has become 0 */
     int in_flight;        /* requests whose headers have arrived and that are not done */
 };
+
+/* http_watch.c */
+
+struct http_watch;   /* the deadlines of all connections of a server, and their thread */
+struct http_watched; /* that of one connection */
+
+struct http_watch *http_watch_start(void);      /* NULL: no memory or no thread */
+void http_watch_stop(struct http_watch *watch); /* after the last http_watch_remove; NULL allowed */
+struct http_watched *http_watch_add(struct http_watch *watch, int fd); /* NULL: no memory */
+void http_watch_remove(struct http_watched *watched); /* before fd is closed; NULL allowed */
+/* Shuts the connection down unless the deadline is set anew within `timeout_ms`; 0: no deadline. */
+void http_watch_within(struct http_watched *watched, int64_t timeout_ms);
 
 /* http_router.c */
 

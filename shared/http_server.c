@@ -17,6 +17,39 @@
  * and the client would not see why. */
 #define DISCARD_MAX (UINT64_C(32) * 1024 * 1024)
 
+/* Deadlines as multiples of the idle timeout, which bounds silence within them. */
+enum {
+    HEAD_WITHIN = 3,   /* idle between two requests, then request line and headers */
+    BODY_WITHIN = 2,   /* from the end of the headers */
+    ANSWER_WITHIN = 4, /* until the client has read it */
+};
+
+static void set_deadline(struct http_server *server, struct http_watched *watched, int times)
+{
+    http_watch_within(watched, INT64_C(1000) * server->settings.idle_timeout_s * times);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+    enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *server = cls;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        http_watch_remove(*socket_context);
+        return;
+    }
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *socket_context = http_watch_add(server->watch, info->connect_fd);
+    set_deadline(server, *socket_context, HEAD_WITHIN);
+}
+
+static struct http_watched *watched_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info->socket_context;
+}
+
 /* The first sight of a request: its line. The path is taken before libmicrohttpd decodes it. */
 static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
 {
@@ -25,6 +58,7 @@ static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *
         return NULL;
     request->server = cls;
     request->connection = connection;
+    request->watched = watched_of(connection);
     request->path = strdup(uri);
     clock_gettime(CLOCK_MONOTONIC, &request->started);
     return request;
@@ -105,6 +139,7 @@ static enum MHD_Result begin(struct http_request *request, const char *method)
         request, http_header(request, "X-Request-Id"), http_header(request, "traceparent"));
     log_context_set(request->request_id, request->traceparent);
     count_in_flight(request->server, 1);
+    set_deadline(request->server, request->watched, BODY_WITHIN);
 
     const char *complaint = http_framing_complaint(request);
     if (complaint) {
@@ -140,21 +175,9 @@ static bool grow_body(struct http_request *request, size_t needed)
     return true;
 }
 
-/* Whether the whole request has had its time to arrive: a client that sends a byte now and then is
- * never idle. */
-static bool is_late(const struct http_request *request)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    int64_t limit = 2 * (int64_t)request->server->settings.idle_timeout_s;
-    return limit > 0 && now.tv_sec - request->started.tv_sec > limit;
-}
-
 /* A part of the body has arrived. */
 static enum MHD_Result receive(struct http_request *request, const char *data, size_t length)
 {
-    if (is_late(request))
-        return MHD_NO;
     if (!request->discard && request->body_length + length > request->server->settings.max_body) {
         refuse_size(request);
         request->discard = true;
@@ -176,6 +199,7 @@ static enum MHD_Result receive(struct http_request *request, const char *data, s
 static void run_handler(struct http_request *request)
 {
     unsigned timeout = (unsigned)request->server->settings.idle_timeout_s;
+    http_watch_within(request->watched, 0);
     MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
     request->route->handler(request);
     MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT, timeout);
@@ -208,6 +232,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     }
     if (!request->discard)
         run_handler(request);
+    set_deadline(request->server, request->watched, ANSWER_WITHIN);
     return http_reply_send(request);
 }
 
@@ -221,6 +246,7 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
         return;
     if (request->headers_seen) {
         struct http_server *server = request->server;
+        set_deadline(server, request->watched, HEAD_WITHIN);
         http_observe(request, why != MHD_REQUEST_TERMINATED_COMPLETED_OK);
         log_context_clear();
         request_free(request);
@@ -287,6 +313,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd
         MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, NULL,                          //
         MHD_OPTION_LISTEN_SOCKET, listen_fd,                                      //
         MHD_OPTION_URI_LOG_CALLBACK, on_request_line, server,                     //
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,                      //
         MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,                        //
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->settings.max_connections,  //
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->settings.idle_timeout_s, //
@@ -303,6 +330,7 @@ static void server_free(struct http_server *server)
     pthread_mutex_destroy(&server->lock);
     free((char *)server->settings.program);
     free((char *)server->settings.address);
+    http_watch_stop(server->watch);
     free(server);
 }
 
@@ -320,7 +348,8 @@ static struct http_server *server_new(const struct http_settings *settings)
     server->settings = *settings;
     server->settings.program = strdup(settings->program);
     server->settings.address = strdup(settings->address);
-    if (server->settings.program && server->settings.address)
+    server->watch = http_watch_start();
+    if (server->settings.program && server->settings.address && server->watch)
         return server;
     server_free(server);
     return NULL;
