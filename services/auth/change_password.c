@@ -81,7 +81,7 @@ static int hash_both(struct http_request *request, struct change *change)
     int ret = credential_find_by_id(http_pool(request), change->user_id, &credential);
 
     if (ret == -ENOENT)
-        return http_problem(request, 401, "unauthorized", "the user does not exist any more");
+        return reply_unauthorized(request, "unauthorized", "the user does not exist any more");
     if (ret == 0)
         ret = password_verify(credential.password_hash, change->old_password, &change->old_matches);
     if (ret == 0 && change->old_matches)

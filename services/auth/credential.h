@@ -3,14 +3,12 @@
 #define AUTH_CREDENTIAL_H
 
 #include "services/auth/password.h"
+#include "services/auth/username.h"
 #include "shared/cleanup.h"
 #include "shared/db.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#define USERNAME_MAX_CHARS 100
-#define USERNAME_MAX_BYTES 256
 
 struct credential {
     int64_t id;
@@ -31,10 +29,5 @@ MUST_CHECK int credential_find_by_id(
  * as in db.h. */
 MUST_CHECK int credential_rehash(
     struct db_pool *pool, const struct credential *credential, const char *new_hash);
-
-/* What a new username must be beyond 1 to 100 characters: at most 256 bytes, no control or
- * invisible characters, no space at either end. Returns NULL or what it must be. `username` is
- * valid UTF-8. */
-const char *username_objection(const char *username);
 
 #endif

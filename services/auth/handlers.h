@@ -26,10 +26,13 @@ int jwk_get(struct http_request *request);  /* GET /jwk: the JWKS document */
 int verify(struct http_request *request);
 void verify_configure(struct auth *auth); /* borrowed; before the first request */
 
-/* secrets.c */
+/* replies.c */
 /* Replies for a negative errno of password.h, keys.h or db.h: 503 when it may pass, else 500. */
 int reply_failure(struct http_request *request, int error);
+/* Replies 401 with the challenge that RFC 9110 wants. */
+int reply_unauthorized(struct http_request *request, const char *code, const char *detail);
 
+/* secrets.c */
 /* Overwrites a borrowed text of the request's body that held a secret. NULL is allowed. */
 void wipe_text(const char *text);
 

@@ -39,8 +39,8 @@ static int login_with(struct http_request *request, const char *username, const 
     if (ret < 0)
         return reply_failure(request, ret);
     if (!matches)
-        return http_problem(
-            request, 401, "wrong_credentials", "the username or the password is wrong");
+        return reply_unauthorized(
+            request, "wrong_credentials", "the username or the password is wrong");
     rehash_if_outdated(request, &credential, password);
     return token_reply(request, &credential);
 }
@@ -70,11 +70,11 @@ int refresh_token(struct http_request *request)
     int ret = credential_find_by_id(http_pool(request), claims->user_id, &credential);
 
     if (ret == -ENOENT)
-        return http_problem(request, 401, "unauthorized", "the user does not exist any more");
+        return reply_unauthorized(request, "unauthorized", "the user does not exist any more");
     if (ret < 0)
         return reply_failure(request, ret);
     if (claims->issued_at < credential.tokens_from_s)
-        return http_problem(
-            request, 401, "unauthorized", "the password was changed after the token was issued");
+        return reply_unauthorized(
+            request, "unauthorized", "the password was changed after the token was issued");
     return token_reply(request, &credential);
 }

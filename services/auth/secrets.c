@@ -5,16 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-int reply_failure(struct http_request *request, int error)
-{
-    if (error == -EBUSY)
-        return http_problem(
-            request, 503, "busy", "too many passwords are being checked; try again soon");
-    if (error == -ENOTCONN)
-        return http_problem(request, 503, "unavailable", "try again soon");
-    return http_problem(request, 500, "internal", "the request could not be handled");
-}
-
 void wipe_text(const char *text)
 {
     if (text != NULL)

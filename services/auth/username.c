@@ -1,6 +1,9 @@
 /* What a username may look like. */
-#include "services/auth/credential.h"
+#include "services/auth/username.h"
 
+#include "shared/cleanup.h"
+
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 

@@ -40,7 +40,7 @@ int verify(struct http_request *request)
             request, 400, "bad_header", "X-Required-Role must be USER, ADMIN or ANY");
     ret = auth_check(tokens, http_header(request, "Authorization"), &claims, &reason);
     if (ret == -EACCES)
-        return http_problem(request, 401, "unauthorized", "%s", reason);
+        return reply_unauthorized(request, "unauthorized", reason);
     if (ret < 0)
         return reply_failure(request, ret);
     if ((user && claims.role != AUTH_ROLE_USER) || (admin && claims.role != AUTH_ROLE_ADMIN))

@@ -1,5 +1,6 @@
 /* What a username may look like. */
-#include "services/auth/credential.h"
+#include "services/auth/username.h"
+#include "shared/cleanup.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -224,7 +224,9 @@ def test_unknown_user_and_wrong_password_look_and_cost_the_same(auth, user):
     answers, costs = [], []
     for name in (username, new_name("nobody")):
         before = counted(auth, "auth_password_hashes")
-        answer = assert_problem(login(auth, name, "wrong password"), 401, "wrong_credentials")
+        response = login(auth, name, "wrong password")
+        answer = assert_problem(response, 401, "wrong_credentials")
+        assert response.headers["WWW-Authenticate"] == "Bearer"
         costs.append(counted(auth, "auth_password_hashes") - before)
         answers.append({k: v for k, v in answer.items() if k != "requestId"})
     assert costs == [1, 1]

@@ -1,10 +1,11 @@
 """auth: a bounded number of hashes at once, changed hash parameters, and a database that goes."""
 
+import subprocess
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lib import wait
+from lib import process, wait
 from lib.pg import Cluster
 from lib.service import Service, assert_problem
 
@@ -20,6 +21,16 @@ def cluster():
 def register(auth):
     body = {"username": f"user-{uuid.uuid4().hex[:12]}", "password": PASSWORD}
     return body, auth.post("/register/init", json=body)
+
+
+@pytest.mark.parametrize("name, value", [
+    ("ARGON2_MEMORY_KIB", "19455"), ("ARGON2_PASSES", "1"), ("ADMIN_REGISTRATION", "maybe"),
+    ("JWT_TTL_S", "0"), ("PASSWORD_HASHES_AT_ONCE", "0")])
+def test_settings_have_floors(name, value):
+    done = subprocess.run([process.binary("auth")], capture_output=True, text=True, timeout=20,
+                          env={"DATABASE_URL": "dbname=none", name: value}, check=False)
+    assert done.returncode == 2
+    assert name in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_only_so_many_hashes_at_once(start_service):

@@ -220,6 +220,7 @@ def test_other_authorizations_are_refused(auth, authorization):
     response = auth.get("/verify", headers={"X-Required-Role": "ANY",
                                             "Authorization": authorization})
     assert_problem(response, 401, "unauthorized")
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 # ---- keys ----
