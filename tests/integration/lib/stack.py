@@ -1,0 +1,178 @@
+"""Several services with what moves events between them: the real relay, or a hostile stand-in that
+breaks every promise of the relay but at-least-once."""
+
+import random
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
+from pathlib import Path
+
+import requests
+
+from . import process, wait
+from .events import event
+from .service import Service
+
+
+def subscriptions():
+    """(source, consumer, [event types]) of the shop, as it is deployed."""
+    for line in (process.ROOT / "deploy" / "subscriptions.tsv").read_text("utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            source, consumer, types = line.split("\t")
+            yield source, consumer, types.split(",")
+
+
+class Stack:
+    """Services by name (`stack["order"]`) and, once started, a mover of events. Databases are made
+    anew. stop() ends all, last started first."""
+
+    def __init__(self, pg, issuer, *names, **settings):
+        self.pg = pg
+        for name in names:
+            pg.query("postgres", f'drop database if exists "{name.replace("-", "_")}" with (force)')
+        self.services = {name: Service(name, pg, issuer, **settings) for name in names}
+        self.mover = None
+
+    def __getitem__(self, name):
+        return self.services[name]
+
+    def subscriptions(self):
+        """Those between the services of this stack."""
+        return [entry for entry in subscriptions()
+                if entry[0] in self.services and entry[1] in self.services]
+
+    def start(self, mover):
+        for service in self.services.values():
+            service.start()
+        self.mover = mover(self)
+        return self
+
+    def stop(self):
+        if self.mover:
+            self.mover.stop()
+        for service in reversed(self.services.values()):
+            service.stop()
+
+    def wait_idle(self, timeout_s=60):
+        """Until every event has been delivered, also those that deliveries gave rise to."""
+        wait.until(self._is_idle, timeout_s, "all events to be delivered", 0.05)
+
+    def _event_counts(self):
+        return [service.value("select count(*) from outbox.event")
+                for service in self.services.values()]
+
+    def _is_idle(self):
+        counts = self._event_counts()
+        return self.mover.is_idle() and counts == self._event_counts()
+
+
+class Relay:
+    """The real relay, on every source of a stack."""
+
+    def __init__(self, stack, **options):
+        self.stack = stack
+        self.sources = sorted({source for source, _, _ in stack.subscriptions()})
+        self.port = process.free_port()
+        self.log = Path(tempfile.mkdtemp(prefix="shop-relay-")) / "log"
+        for source, consumer, types in stack.subscriptions():
+            self._subscribe(source, consumer, types, options)
+        self.run()
+
+    def _subscribe(self, source, consumer, types, options):
+        service = self.stack[consumer]
+        arguments = {"name": consumer, "url": service.url + "/internal/events",
+                     "event_types": types, "secret": service.secret, "from_beginning": True,
+                     **options}
+        named = ", ".join(f"{name} => %({name})s" for name in arguments)
+        self.stack[source].query(f"select outbox.subscribe({named})", arguments)
+
+    def run(self):
+        command = [process.binary("outbox-relay"), "run", "--listen", f"127.0.0.1:{self.port}"]
+        for source in self.sources:
+            command += ["--source", f"{source}={self.stack.pg.dsn(source, 'relay')}"]
+        with open(self.log, "ab") as log:
+            self._process = process.start(command, stdout=log, stderr=log)
+        wait.until(self._is_ready, 20, f"the relay to be ready, see {self.log}")
+
+    def _is_ready(self):
+        if self._process.poll() is not None:
+            raise wait.GiveUp(f"the relay ended: {self.log.read_text(errors='replace')[-3000:]}")
+        return requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=2).ok
+
+    def is_idle(self):
+        """Nothing waits or is parked in any source. An event given up is an error."""
+        for source in self.sources:
+            for name, lag, retrying, blocked, dead, error in self.stack[source].query(
+                    "select subscription, lag_events, retrying, blocked, dead, last_error"
+                    " from outbox.status"):
+                if dead:
+                    raise wait.GiveUp(f"{source} to {name}: {dead} dead, {error}")
+                if lag or retrying or blocked:
+                    return False
+        return True
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self):
+        status = process.stop(self._process)
+        assert status == 0, f"the relay ended with {status}: {self.log.read_text()[-3000:]}"
+
+
+class HostileMover:
+    """Delivers every event, many of them several times, in any order, some far too late, on several
+    connections at once: what consumers must survive even beyond the relay's promises."""
+
+    def __init__(self, stack, seed=1):
+        self.stack = stack
+        self._chance = random.Random(seed)
+        self._seen = {source: set() for source, _, _ in stack.subscriptions()}
+        self._held_back = []
+        self._failure = None
+        self._pending = 1  # deliveries under way, or not yet looked for
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(4)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _new_deliveries(self):
+        for source, seen in self._seen.items():
+            rows = self.stack[source].query(
+                "select id, event_type, aggregate_id, payload, event_id from outbox.event"
+                " where id <> all(%s) limit 200", (list(seen),))
+            seen.update(row[0] for row in rows)
+            for _, event_type, key, payload, event_id in rows:
+                told = event(event_type, key, payload, source="/" + source, event_id=str(event_id))
+                for subscribed, consumer, types in self.stack.subscriptions():
+                    if subscribed == source and any(fnmatch(event_type, one) for one in types):
+                        yield from [(consumer, told)] * self._chance.choice([1, 1, 2, 3])
+
+    def _run(self):
+        try:
+            while not self._stopped.wait(0.005):
+                self._step()
+        except Exception as error:  # is_idle() tells the test
+            self._failure = error
+
+    def _step(self):
+        deliveries = [*self._new_deliveries(), *self._held_back]
+        self._chance.shuffle(deliveries)
+        late = int(len(deliveries) * 0.3)
+        self._held_back = deliveries[:late]
+        jobs = [self._pool.submit(self.stack[consumer].events.deliver, told)
+                for consumer, told in deliveries[late:]]
+        for job in jobs:
+            job.result()
+        self._pending = len(deliveries)
+
+    def is_idle(self):
+        if self._failure:
+            raise wait.GiveUp("a delivery failed") from self._failure
+        return self._pending == 0
+
+    def stop(self):
+        self._stopped.set()
+        self._thread.join()
+        self._pool.shutdown()
