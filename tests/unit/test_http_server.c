@@ -1,7 +1,7 @@
 /* The HTTP server over real sockets: answers, refusals, clients that misbehave, stopping. */
 #include "shared/http_internal.h"
 #include "shared/log.h"
-#include "tests/unit/raw_http.h"
+#include "tests/support/raw_http.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -123,9 +123,9 @@ static int echo_query(struct http_request *request)
 
 static int large(struct http_request *request)
 {
-    static char body[200000];
-    memset(body, 'x', sizeof body);
-    return http_reply(request, 200, "text/plain", body, sizeof body);
+    const size_t length = 200000;
+    AUTO_FREE char *body = calloc(1, length);
+    return http_reply(request, 200, "application/octet-stream", body, length);
 }
 
 static const struct http_route ROUTES[] = {

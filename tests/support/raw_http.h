@@ -1,6 +1,6 @@
 /* A client that sends any bytes at all, for tests of servers. */
-#ifndef TESTS_RAW_HTTP_H
-#define TESTS_RAW_HTTP_H
+#ifndef TESTS_SUPPORT_RAW_HTTP_H
+#define TESTS_SUPPORT_RAW_HTTP_H
 
 #include <stddef.h>
 #include <stdint.h>

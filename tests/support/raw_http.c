@@ -1,5 +1,5 @@
 /* A client that sends any bytes at all. */
-#include "tests/unit/raw_http.h"
+#include "tests/support/raw_http.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
