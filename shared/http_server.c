@@ -29,41 +29,6 @@ static void set_deadline(struct http_server *server, struct http_watched *watche
     http_watch_within(watched, INT64_C(1000) * server->settings.idle_timeout_s * times);
 }
 
-static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
-    enum MHD_ConnectionNotificationCode what)
-{
-    struct http_server *server = cls;
-    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-        http_watch_remove(*socket_context);
-        return;
-    }
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    *socket_context = http_watch_add(server->watch, info->connect_fd);
-    set_deadline(server, *socket_context, HEAD_WITHIN);
-}
-
-static struct http_watched *watched_of(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info->socket_context;
-}
-
-/* The first sight of a request: its line. The path is taken before libmicrohttpd decodes it. */
-static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
-{
-    struct http_request *request = calloc(1, sizeof *request);
-    if (!request)
-        return NULL;
-    request->server = cls;
-    request->connection = connection;
-    request->watched = watched_of(connection);
-    request->path = strdup(uri);
-    clock_gettime(CLOCK_MONOTONIC, &request->started);
-    return request;
-}
-
 static void request_free(struct http_request *request)
 {
     http_reply_reset(request);
@@ -83,6 +48,80 @@ static void count_in_flight(struct http_server *server, int change)
     if (server->in_flight == 0)
         pthread_cond_broadcast(&server->idle);
     pthread_mutex_unlock(&server->lock);
+}
+
+/* The request is over; NULL is allowed. */
+static void request_end(struct http_request *request, bool aborted)
+{
+    if (!request)
+        return;
+    if (!request->headers_seen) {
+        request_free(request);
+        return;
+    }
+    struct http_server *server = request->server;
+    http_observe(request, aborted);
+    log_context_clear();
+    request_free(request);
+    count_in_flight(server, -1); /* last: the server may be freed after this */
+}
+
+/* A connection owns its request: libmicrohttpd 0.9.75 does not report the end of one that it
+ * refuses by itself behind the request line, as when the query does not fit into its memory. */
+struct http_connection {
+    struct http_watched *watched; /* NULL: no memory for it */
+    struct http_request *request; /* NULL: none in progress */
+};
+
+static struct http_connection *connection_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info->socket_context;
+}
+
+static void connection_end(struct http_connection *own)
+{
+    if (!own)
+        return;
+    http_watch_remove(own->watched);
+    request_end(own->request, true);
+    free(own);
+}
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+    enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *server = cls;
+    if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
+        connection_end(*socket_context);
+        return;
+    }
+    struct http_connection *own = calloc(1, sizeof *own);
+    *socket_context = own;
+    if (!own)
+        return; /* its requests are refused */
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    own->watched = http_watch_add(server->watch, info->connect_fd);
+    set_deadline(server, own->watched, HEAD_WITHIN);
+}
+
+/* The first sight of a request: its line. The path is taken before libmicrohttpd decodes it. */
+static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
+{
+    struct http_connection *own = connection_of(connection);
+    struct http_request *request = own ? calloc(1, sizeof *request) : NULL;
+    if (!request)
+        return NULL;
+    request->server = cls;
+    request->connection = connection;
+    request->watched = own->watched;
+    request->path = strdup(uri);
+    clock_gettime(CLOCK_MONOTONIC, &request->started);
+    request_end(own->request, true);
+    own->request = request;
+    return request;
 }
 
 /* Splits the query off the path. Returns 0 or the status. */
@@ -239,22 +278,15 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
     enum MHD_RequestTerminationCode why)
 {
-    (void)cls;
-    (void)connection;
+    struct http_connection *own = connection_of(connection);
     struct http_request *request = *con_cls;
-    if (!request)
-        return;
-    if (request->headers_seen) {
-        struct http_server *server = request->server;
-        set_deadline(server, request->watched, HEAD_WITHIN);
-        http_observe(request, why != MHD_REQUEST_TERMINATED_COMPLETED_OK);
-        log_context_clear();
-        request_free(request);
-        count_in_flight(server, -1); /* last: the server may be freed after this */
-    } else {
-        request_free(request);
-    }
     *con_cls = NULL;
+    if (!own || !request)
+        return;
+    own->request = NULL;
+    if (request->headers_seen)
+        set_deadline(cls, own->watched, HEAD_WITHIN);
+    request_end(request, why != MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }
 
 /* Complaints about clients, which the access log covers. */
