@@ -1,0 +1,291 @@
+/* The command line: parses by the tables of the commands, prints the help. */
+#include "outbox-relay/cli.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROGRAM "outbox-relay"
+#define HELP_COLUMN 26
+
+static void vcomplain(const char *command, const char *format, va_list arguments)
+{
+    fprintf(stderr, PROGRAM "%s%s: ", command ? " " : "", command ? command : "");
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+}
+
+int cli_complain(const struct cli_arguments *arguments, int status, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vcomplain(arguments->command->name, format, list);
+    va_end(list);
+    return status;
+}
+
+static int wrong_use(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
+static int wrong_use(const char *command, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    vcomplain(command, format, list);
+    va_end(list);
+    return CLI_WRONG_USE;
+}
+
+/* Reading what was given */
+
+static const struct cli_values *values_of(const struct cli_arguments *arguments, const char *name)
+{
+    const struct cli_command *command = arguments->command;
+    for (size_t i = 0; i < command->option_count; i++)
+        if (strcmp(command->options[i].name, name) == 0)
+            return &arguments->values[i];
+    fprintf(stderr, PROGRAM ": %s has no option --%s\n", command->name, name);
+    abort();
+}
+
+bool cli_flag(const struct cli_arguments *arguments, const char *name)
+{
+    return values_of(arguments, name)->count > 0;
+}
+
+const char *cli_text(const struct cli_arguments *arguments, const char *name)
+{
+    const struct cli_values *values = values_of(arguments, name);
+    return values->count > 0 ? values->texts[0] : NULL;
+}
+
+bool cli_int(const struct cli_arguments *arguments, const char *name, int64_t *ret_value)
+{
+    const struct cli_values *values = values_of(arguments, name);
+    if (values->count == 0)
+        return false;
+    *ret_value = values->number;
+    return true;
+}
+
+int cli_list(const struct cli_arguments *arguments, const char *name, const char *const **ret_texts)
+{
+    const struct cli_values *values = values_of(arguments, name);
+    *ret_texts = values->texts;
+    return values->count;
+}
+
+const char *cli_operand(const struct cli_arguments *arguments, int index)
+{
+    return index < arguments->operand_count ? arguments->operands[index] : NULL;
+}
+
+/* Help */
+
+/* Prints a text in lines of at most 79 columns, the first one from `column` on. */
+static void print_wrapped(const char *text, int column, int indent)
+{
+    while (*text) {
+        size_t length = strcspn(text, " ");
+        if (column + (int)length > 79 && column > indent) {
+            printf("\n%*s", indent, "");
+            column = indent;
+        }
+        printf("%.*s", (int)length, text);
+        column += (int)length;
+        text += length;
+        if (*text == ' ') {
+            if (column < 79)
+                putchar(' ');
+            column++;
+            text++;
+        }
+    }
+    putchar('\n');
+}
+
+static void print_option(const struct cli_option *option)
+{
+    char head[64], help[512];
+    snprintf(head, sizeof head, "  --%s%s%s", option->name, option->metavar ? " " : "",
+        option->metavar ? option->metavar : "");
+    snprintf(help, sizeof help, "%s%s%s%s%s%s", option->help,
+        option->type == CLI_LIST ? "; may be repeated" : "", option->environment ? "; or $" : "",
+        option->environment ? option->environment : "", option->required ? " (required)" : "", "");
+    int width = printf("%-*s", HELP_COLUMN, head);
+    if (width > HELP_COLUMN)
+        printf("\n%*s", HELP_COLUMN, "");
+    print_wrapped(help, HELP_COLUMN, HELP_COLUMN);
+}
+
+static int print_command_help(const struct cli_command *command)
+{
+    printf("usage: " PROGRAM " %s%s%s", command->name, *command->operands ? " " : "",
+        command->operands);
+    for (size_t i = 0; i < command->option_count; i++)
+        if (command->options[i].required)
+            printf(" --%s %s", command->options[i].name, command->options[i].metavar);
+    printf("%s\n\n", command->option_count > 0 ? " [options]" : "");
+    print_wrapped(command->summary, 0, 0);
+    if (command->details)
+        printf("\n%s\n", command->details);
+    if (command->option_count > 0)
+        printf("\nOptions:\n");
+    for (size_t i = 0; i < command->option_count; i++)
+        print_option(&command->options[i]);
+    printf("\nExit status: 0 done, 1 failed, 2 wrong use.\n");
+    return CLI_OK;
+}
+
+static int print_help(const struct cli_command *const *commands, size_t count)
+{
+    printf("usage: " PROGRAM " COMMAND [arguments]\n\n"
+           "Delivers the events of PostgreSQL transactional outboxes over HTTP.\n\nCommands:\n");
+    for (size_t i = 0; i < count; i++)
+        printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
+    printf("\n" PROGRAM " COMMAND --help tells more of each.\n");
+    return CLI_OK;
+}
+
+/* Parsing */
+
+static bool is_choice(const char *choices, const char *text)
+{
+    size_t length = strlen(text);
+    for (const char *word = choices; word; word = strchr(word, '|') ? strchr(word, '|') + 1 : NULL)
+        if (strcspn(word, "|") == length && strncmp(word, text, length) == 0)
+            return true;
+    return false;
+}
+
+static int parse_number(
+    const struct cli_command *command, const struct cli_option *option, struct cli_values *values)
+{
+    char *end;
+    const char *text = values->texts[0];
+    errno = 0;
+    values->number = strtoll(text, &end, 10);
+    if (errno || end == text || *end || values->number < option->min ||
+        values->number > option->max)
+        return wrong_use(command->name,
+            "--%s: \"%s\" is not an integer from %" PRId64 " to %" PRId64, option->name, text,
+            option->min, option->max);
+    return CLI_OK;
+}
+
+static int take_value(const struct cli_command *command, const struct cli_option *option,
+    struct cli_values *values, const char *text)
+{
+    if (option->type != CLI_LIST && values->count > 0)
+        return wrong_use(command->name, "--%s is given twice", option->name);
+    if (values->count == CLI_MAX_REPEATS)
+        return wrong_use(
+            command->name, "--%s is given more than %d times", option->name, CLI_MAX_REPEATS);
+    values->texts[values->count++] = text;
+    if (option->type == CLI_INT)
+        return parse_number(command, option, values);
+    if (option->choices && !is_choice(option->choices, text))
+        return wrong_use(
+            command->name, "--%s: \"%s\" is none of %s", option->name, text, option->choices);
+    return CLI_OK;
+}
+
+/* argv[*index] is an option; moves *index past its value. */
+static int parse_option(struct cli_arguments *arguments, int argc, char **argv, int *index)
+{
+    const struct cli_command *command = arguments->command;
+    const char *word = argv[*index] + 2;
+    size_t length = strcspn(word, "=");
+
+    for (size_t i = 0; i < command->option_count; i++) {
+        const struct cli_option *option = &command->options[i];
+        if (strlen(option->name) != length || strncmp(option->name, word, length) != 0)
+            continue;
+        if (option->type == CLI_FLAG) {
+            if (word[length])
+                return wrong_use(command->name, "--%s takes no value", option->name);
+            arguments->values[i].count = 1;
+            return CLI_OK;
+        }
+        if (word[length])
+            return take_value(command, option, &arguments->values[i], word + length + 1);
+        if (*index + 1 == argc)
+            return wrong_use(
+                command->name, "--%s needs a value (%s)", option->name, option->metavar);
+        return take_value(command, option, &arguments->values[i], argv[++*index]);
+    }
+    return wrong_use(command->name, "there is no option --%.*s (see " PROGRAM " %s --help)",
+        (int)length, word, command->name);
+}
+
+/* Options not given come from the environment, where one is named; required ones must be there. */
+static int complete_options(struct cli_arguments *arguments)
+{
+    const struct cli_command *command = arguments->command;
+    for (size_t i = 0; i < command->option_count; i++) {
+        const struct cli_option *option = &command->options[i];
+        const char *text = option->environment ? getenv(option->environment) : NULL;
+        if (arguments->values[i].count == 0 && text && *text) {
+            int status = take_value(command, option, &arguments->values[i], text);
+            if (status)
+                return status;
+        }
+        if (arguments->values[i].count == 0 && option->required)
+            return wrong_use(command->name, "--%s %s is missing%s%s", option->name, option->metavar,
+                option->environment ? ", or " : "", option->environment ? option->environment : "");
+    }
+    return CLI_OK;
+}
+
+static int parse_arguments(struct cli_arguments *arguments, int argc, char **argv)
+{
+    const struct cli_command *command = arguments->command;
+    bool options_end = false;
+    for (int i = 0; i < argc; i++) {
+        if (!options_end && strcmp(argv[i], "--") == 0) {
+            options_end = true;
+        } else if (!options_end && strncmp(argv[i], "--", 2) == 0) {
+            int status = parse_option(arguments, argc, argv, &i);
+            if (status)
+                return status;
+        } else if (!options_end && argv[i][0] == '-' && argv[i][1]) {
+            return wrong_use(command->name, "there is no option %s", argv[i]);
+        } else if (arguments->operand_count == command->max_operands) {
+            return wrong_use(command->name, "\"%s\" is one argument too many", argv[i]);
+        } else {
+            arguments->operands[arguments->operand_count++] = argv[i];
+        }
+    }
+    if (arguments->operand_count < command->min_operands)
+        return wrong_use(command->name, "an argument is missing: %s (see " PROGRAM " %s --help)",
+            command->operands, command->name);
+    return complete_options(arguments);
+}
+
+static int run_command(const struct cli_command *command, int argc, char **argv)
+{
+    struct cli_arguments arguments = {.command = command};
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return print_command_help(command);
+    int status = parse_arguments(&arguments, argc, argv);
+    return status ? status : command->run(&arguments);
+}
+
+int cli_main(const struct cli_command *const *commands, size_t count, int argc, char **argv)
+{
+    if (argc < 2)
+        return wrong_use(NULL, "a command is missing (see " PROGRAM " --help)");
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
+        return print_help(commands, count);
+    if (strcmp(argv[1], "--version") == 0) {
+        printf(PROGRAM " " VERSION "\n");
+        return CLI_OK;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(commands[i]->name, argv[1]) == 0)
+            return run_command(commands[i], argc - 2, argv + 2);
+    return wrong_use(NULL, "there is no command \"%s\" (see " PROGRAM " --help)", argv[1]);
+}

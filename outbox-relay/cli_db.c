@@ -1,0 +1,73 @@
+/* What the commands other than `run` need of the database. */
+#include "outbox-relay/cli_db.h"
+
+#include <string.h>
+
+#define CONNECT_TIMEOUT_S "10"
+#define STATEMENT_OPTIONS "-c statement_timeout=60s -c lock_timeout=10s"
+
+/* libpq ends its messages with a line feed, and may put several lines. */
+static int complain_in_one_line(const struct cli_arguments *arguments, const char *message)
+{
+    char line[1024];
+    snprintf(line, sizeof line, "%s", message && *message ? message : "out of memory");
+    size_t length = strlen(line);
+    while (length > 0 && line[length - 1] == '\n')
+        line[--length] = '\0';
+    for (char *c = line; *c; c++)
+        if (*c == '\n' || *c == '\t')
+            *c = ' ';
+    return cli_complain(arguments, CLI_FAILED, "%s", line);
+}
+
+PGconn *cli_connect(const struct cli_arguments *arguments)
+{
+    const char *const keys[] = {
+        "dbname", "connect_timeout", "fallback_application_name", "options", NULL};
+    const char *const values[] = {
+        cli_text(arguments, "source"), CONNECT_TIMEOUT_S, "outbox-relay", STATEMENT_OPTIONS, NULL};
+    PGconn *connection = PQconnectdbParams(keys, values, 1);
+    if (PQstatus(connection) == CONNECTION_OK)
+        return connection;
+    complain_in_one_line(arguments, PQerrorMessage(connection));
+    PQfinish(connection);
+    return NULL;
+}
+
+static void complain_of_result(
+    const struct cli_arguments *arguments, PGconn *connection, const PGresult *result)
+{
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    const char *message = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+    const char *hint = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
+
+    /* 3F000 no such schema, 42P01 no such table, 42883 no such function */
+    if (state && message && strstr(message, "outbox") &&
+        (!strcmp(state, "3F000") || !strcmp(state, "42P01") || !strcmp(state, "42883")))
+        cli_complain(arguments, CLI_FAILED,
+            "database \"%s\" has no outbox, or an older one: run outbox-relay init first (%s)",
+            PQdb(connection), message);
+    else if (message)
+        cli_complain(arguments, CLI_FAILED, "%s%s%s", message, hint ? ": " : "", hint ? hint : "");
+    else
+        complain_in_one_line(arguments, PQerrorMessage(connection));
+}
+
+PGresult *cli_query(const struct cli_arguments *arguments, PGconn *connection, const char *sql,
+    const char *const *parameters, int count)
+{
+    PGresult *result = PQexecParams(connection, sql, count, NULL, parameters, NULL, NULL, 0);
+    ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        return result;
+    complain_of_result(arguments, connection, result);
+    PQclear(result);
+    return NULL;
+}
+
+PGresult *cli_run_query(const struct cli_arguments *arguments, const char *sql,
+    const char *const *parameters, int count)
+{
+    AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
+    return connection ? cli_query(arguments, connection, sql, parameters, count) : NULL;
+}

@@ -1,0 +1,109 @@
+/* outbox-relay events and dead: events with what became of them. */
+#include "outbox-relay/cli_output.h"
+#include "outbox-relay/commands.h"
+
+#include <string.h>
+
+/* The newest events first found, the oldest of them printed first. */
+static const char EVENTS_SQL[] =
+    "select id, event_id, event_type, aggregate_id, date_trunc('milliseconds', created_at)"
+    " as created_at, subscription, status, attempts, last_status, last_error"
+    "  from (select * from outbox.event_status"
+    "         where ($1::uuid is null or event_id = $1::uuid)"
+    "           and ($2::text is null or subscription = $2)"
+    "           and ($3::text is null or status = $3)"
+    "           and ($4::text is null or outbox.matches(array[$4], event_type))"
+    "           and ($5::text is null or aggregate_id = $5)"
+    "         order by id desc, subscription limit coalesce($6::integer, 20)) found"
+    " order by id, subscription";
+
+static int run_events(const struct cli_arguments *arguments)
+{
+    const char *parameters[] = {cli_operand(arguments, 0), cli_text(arguments, "subscription"),
+        cli_text(arguments, "status"), cli_text(arguments, "type"), cli_text(arguments, "key"),
+        cli_text(arguments, "limit")};
+    AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
+    if (!connection)
+        return CLI_FAILED;
+    return cli_print_query(
+        arguments, connection, EVENTS_SQL, parameters, ARRAY_SIZE(parameters), "no such event");
+}
+
+static const struct cli_option events_options[] = {
+    CLI_SOURCE_OPTION,
+    {.name = "subscription",
+        .type = CLI_TEXT,
+        .metavar = "NAME",
+        .help = "only those for this subscription"},
+    {.name = "status",
+        .type = CLI_TEXT,
+        .metavar = "STATUS",
+        .choices = "delivered|pending|retrying|blocked|dead",
+        .help = "delivered, pending, retrying, blocked or dead"},
+    {.name = "type",
+        .type = CLI_TEXT,
+        .metavar = "TYPE",
+        .help = "event type: exact, or a prefix such as order.*"},
+    {.name = "key", .type = CLI_TEXT, .metavar = "ID", .help = "aggregate id"},
+    {.name = "limit",
+        .type = CLI_INT,
+        .metavar = "N",
+        .min = 1,
+        .max = 10000,
+        .help = "how many rows, the newest (default: 20)"},
+    CLI_JSON_OPTION,
+};
+
+const struct cli_command CMD_EVENTS = {
+    .name = "events",
+    .operands = "[EVENT_ID]",
+    .max_operands = 1,
+    .summary = "events, and what became of each for each subscription",
+    .options = events_options,
+    .option_count = ARRAY_SIZE(events_options),
+    .run = run_events,
+};
+
+/* Parked events: the operator's list of what needs a decision. */
+static const char DEAD_SQL[] =
+    "select subscription, event_id, event_type, aggregate_id, status, attempts, last_status,"
+    " date_trunc('second', last_attempt_at) as last_attempt_at,"
+    " date_trunc('second', next_attempt_at) as next_attempt_at, last_error"
+    "  from outbox.delivery"
+    " where ($1::text is null or subscription = $1) and (status = 'dead' or $2::boolean)"
+    " order by subscription, id limit coalesce($3::integer, 100)";
+
+static int run_dead(const struct cli_arguments *arguments)
+{
+    const char *parameters[] = {cli_operand(arguments, 0),
+        cli_flag(arguments, "all") ? "true" : "false", cli_text(arguments, "limit")};
+    AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
+    if (!connection)
+        return CLI_FAILED;
+    return cli_print_query(
+        arguments, connection, DEAD_SQL, parameters, ARRAY_SIZE(parameters), "no dead event");
+}
+
+static const struct cli_option dead_options[] = {
+    CLI_SOURCE_OPTION,
+    {.name = "all",
+        .type = CLI_FLAG,
+        .help = "also those that are retried, and those that wait behind them"},
+    {.name = "limit",
+        .type = CLI_INT,
+        .metavar = "N",
+        .min = 1,
+        .max = 10000,
+        .help = "how many rows, the oldest (default: 100)"},
+    CLI_JSON_OPTION,
+};
+
+const struct cli_command CMD_DEAD = {
+    .name = "dead",
+    .operands = "[NAME]",
+    .max_operands = 1,
+    .summary = "events given up (see redrive and skip)",
+    .options = dead_options,
+    .option_count = ARRAY_SIZE(dead_options),
+    .run = run_dead,
+};

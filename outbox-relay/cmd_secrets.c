@@ -1,0 +1,68 @@
+/* outbox-relay secrets: which there are (never their values), and rotation. */
+#include "outbox-relay/cli_output.h"
+#include "outbox-relay/commands.h"
+
+#include <stdio.h>
+
+static const char LIST_SQL[] =
+    "select subscription, fingerprint, kept_as, date_trunc('second', created_at) as created_at,"
+    " date_trunc('second', valid_until) as valid_until, valid from outbox.secret_status"
+    " where $1::text is null or subscription = $1 order by subscription, id";
+
+static int rotate(const struct cli_arguments *arguments, PGconn *connection)
+{
+    const char *name = cli_operand(arguments, 0);
+    const char *overlap = cli_text(arguments, "overlap");
+    const char *parameters[] = {name, overlap ? overlap : "1 day"};
+    AUTO_RESULT PGresult *rotated = cli_query(arguments, connection,
+        "select outbox.rotate_secret($1, overlap => $2::interval)", parameters, 2);
+    if (!rotated)
+        return CLI_FAILED;
+    AUTO_RESULT PGresult *secret = cli_query(arguments, connection,
+        "select value from outbox.secret where subscription = $1 order by id desc limit 1", &name,
+        1);
+    if (!secret)
+        return CLI_FAILED;
+    printf("new signing secret, for the receiver: %s\n"
+           "requests carry signatures of the old one too for %s\n",
+        PQgetvalue(secret, 0, 0), parameters[1]);
+    return CLI_OK;
+}
+
+static int run_secrets(const struct cli_arguments *arguments)
+{
+    const char *name = cli_operand(arguments, 0);
+    bool rotating = cli_flag(arguments, "rotate");
+    if (rotating && !name)
+        return cli_complain(arguments, CLI_WRONG_USE, "--rotate needs the NAME of a subscription");
+    if (!rotating && cli_text(arguments, "overlap"))
+        return cli_complain(arguments, CLI_WRONG_USE, "--overlap goes with --rotate");
+    AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
+    if (!connection)
+        return CLI_FAILED;
+    if (rotating)
+        return rotate(arguments, connection);
+    return cli_print_query(arguments, connection, LIST_SQL, &name, 1, "no secret");
+}
+
+static const struct cli_option options[] = {
+    CLI_SOURCE_OPTION,
+    {.name = "rotate",
+        .type = CLI_FLAG,
+        .help = "make a new secret and print it; the old one goes on for the overlap"},
+    {.name = "overlap",
+        .type = CLI_TEXT,
+        .metavar = "TIME",
+        .help = "how long both are valid, such as \"2 hours\" (default: 1 day)"},
+    CLI_JSON_OPTION,
+};
+
+const struct cli_command CMD_SECRETS = {
+    .name = "secrets",
+    .operands = "[NAME]",
+    .max_operands = 1,
+    .summary = "which signing secrets there are, and rotation",
+    .options = options,
+    .option_count = ARRAY_SIZE(options),
+    .run = run_secrets,
+};
