@@ -104,6 +104,47 @@ static const char *json_complaint(const json_error_t *error)
     }
 }
 
+/* Finds the first number that no int64 holds in a document whose integers were read as reals, and
+ * writes its name, such as "items[2].quantity", behind the `used` characters of `name`. */
+static bool name_huge_number(const json_t *value, char *name, size_t used, size_t size)
+{
+    const char *key;
+    json_t *child;
+    size_t index;
+
+    if (json_is_real(value))
+        return json_real_value(value) >= 0x1p63 || json_real_value(value) <= -0x1p63;
+    json_object_foreach((json_t *)value, key, child)
+    {
+        int length = snprintf(name + used, size - used, "%s%s", used ? "." : "", key);
+        if (length >= 0 && (size_t)length < size - used &&
+            name_huge_number(child, name, used + (size_t)length, size))
+            return true;
+    }
+    json_array_foreach(value, index, child)
+    {
+        int length = snprintf(name + used, size - used, "[%zu]", index);
+        if (length >= 0 && (size_t)length < size - used &&
+            name_huge_number(child, name, used + (size_t)length, size))
+            return true;
+    }
+    return false;
+}
+
+/* The parser stops at an integer beyond int64, and does not tell where in the document that is. */
+static int refuse_number(
+    struct http_request *request, const char *text, size_t length, const json_error_t *error)
+{
+    char name[128] = "";
+    AUTO_JSON json_t *value =
+        json_loadb(text, length, JSON_DECODE_ANY | JSON_DECODE_INT_AS_REAL, NULL);
+    if (value && name_huge_number(value, name, 0, sizeof(name)) && *name)
+        return http_problem_field(
+            request, 400, "bad_field", name, "%s is too large a number", name);
+    return http_problem(request, 400, "bad_json", "the body can't be read: line %d: %s",
+        error->line, json_complaint(error));
+}
+
 int http_json_value(struct http_request *request, const json_t **ret_value)
 {
     size_t length;
@@ -114,6 +155,8 @@ int http_json_value(struct http_request *request, const json_t **ret_value)
     if (!request->json) {
         json_error_t error;
         request->json = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+        if (!request->json && json_error_code(&error) == json_error_numeric_overflow)
+            return refuse_number(request, text, length, &error);
         if (!request->json)
             return http_problem(request, 400, "bad_json", "the body can't be read: line %d: %s",
                 error.line, json_complaint(&error));
