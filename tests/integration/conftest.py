@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from lib.full_stack import FullStack  # noqa: E402
 from lib.pg import Cluster  # noqa: E402
 from lib.service import Service  # noqa: E402
 from lib.tokens import Issuer  # noqa: E402
@@ -47,3 +48,11 @@ def start_service(pg, issuer):
         service.stop()
         if service.value("select to_regclass('outbox.event') is not null"):
             service.emitted()
+
+
+@pytest.fixture(scope="session")
+def stack():
+    """The whole shop behind its gateway, with the demo products, for the whole run."""
+    started = FullStack()
+    yield started
+    started.down()
