@@ -38,6 +38,7 @@ struct filter {
     const char *name_infix;        /* NULL: any */
     const char *description_infix; /* NULL: any */
     json_t *ids;                   /* NULL or empty: any that is not archived */
+    json_t *paging;                /* NULL: the first page, of the default size */
     int64_t page, size;
 };
 
@@ -47,13 +48,13 @@ int search_get(struct http_request *request)
         request, "not_found", &GET, DB_PARAMS(DB_INT(http_path_id(request, 0))));
 }
 
-static int parse_paging(struct http_request *request, const json_t *paging, struct filter *filter)
+static int parse_paging(struct http_request *request, struct filter *filter)
 {
     const struct field fields[] = {
         {"page", FIELD_INT, true, 0, PAGE_MAX, &filter->page},
         {"size", FIELD_INT, true, 1, SIZE_MAX_ITEMS, &filter->size},
     };
-    return fields_parse(request, paging, "paging.", fields, ARRAY_SIZE(fields));
+    return fields_parse(request, filter->paging, "paging.", fields, ARRAY_SIZE(fields));
 }
 
 /* Returns 0, or the status of the problem replied with. What the filter points at belongs to the
@@ -61,18 +62,18 @@ static int parse_paging(struct http_request *request, const json_t *paging, stru
 static int parse_filter(struct http_request *request, struct filter *ret_filter)
 {
     struct filter filter = {.size = SIZE_DEFAULT};
-    json_t *body, *paging = NULL;
+    json_t *body;
     const struct field fields[] = {
         {"nameInfix", FIELD_TEXT, true, 0, INFIX_MAX_CHARACTERS, &filter.name_infix},
         {"descriptionInfix", FIELD_TEXT, true, 0, INFIX_MAX_CHARACTERS, &filter.description_infix},
         {"productId", FIELD_INTS, true, 0, IDS_MAX, &filter.ids},
-        {"paging", FIELD_OBJECT, true, .target = &paging},
+        {"paging", FIELD_OBJECT, true, .target = &filter.paging},
     };
     int status = http_json_body(request, true, &body);
     if (status == 0 && body != NULL)
         status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
-    if (status == 0 && paging != NULL)
-        status = parse_paging(request, paging, &filter);
+    if (status == 0 && filter.paging != NULL)
+        status = parse_paging(request, &filter);
     if (status == 0)
         *ret_filter = filter;
     return status;

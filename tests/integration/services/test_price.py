@@ -150,11 +150,7 @@ class TestReplace:
         before = row_count(price), len(price.emitted())
         body = {"prices": [{"quantity": quantity, "value": value} for quantity, value in tiers]}
         response = price.request("PUT", f"/manage/prices/{known}", admin, json=body)
-        # 2**63 is no number that JSON parsers must take, so it may be the JSON that is refused.
-        if b"9223372036854775808" in response.request.body:
-            assert_problem(response, 400)
-        else:
-            assert_problem(response, 400, "bad_field", field)
+        assert_problem(response, 400, "bad_field", field)
         assert (row_count(price), len(price.emitted())) == before
 
     @pytest.mark.parametrize("body", [
