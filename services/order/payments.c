@@ -55,7 +55,7 @@ static int accept(struct db *tx, struct order *order, const char *headers)
 
 int payments_completed(struct db *tx, struct inbox_event *event)
 {
-    struct payment payment;
+    struct payment payment = {0};
     const struct field fields[] = {
         {"userId", FIELD_INT, .min = 1, .max = INT64_MAX, .target = &payment.user_id},
         {"billId", FIELD_INT, .min = 1, .max = INT64_MAX, .target = &payment.bill_id},
