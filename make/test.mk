@@ -1,22 +1,26 @@
 # Tests: `make test` is all that tells whether the shop works. Each suite alone: make unit,
 # make integration, make e2e.
 
-.PHONY: test unit integration e2e unit-tests
+.PHONY: test unit integration e2e unit-tests integration-tests
+RUN_TESTS = BUILD=$(BUILD) UNIT_TESTS="$(UNIT_TESTS)" INTEGRATION_C="$(INTEGRATION_C)" scripts/run-tests
 
+# INTEGRATION_C is set by a file read later.
+.SECONDEXPANSION:
 unit-tests: $(UNIT_TESTS)
+integration-tests: $$(INTEGRATION_C)
 
 test: ensure-deps ## all tests: unit, integration, and the Postman collection on a stack of its own
-	@$(MAKE) --no-print-directory all unit-tests
-	@BUILD=$(BUILD) scripts/run-tests
+	@$(MAKE) --no-print-directory all unit-tests integration-tests
+	@$(RUN_TESTS)
 
 unit: unit-tests ## cmocka unit tests
-	@BUILD=$(BUILD) scripts/run-tests unit
+	@$(RUN_TESTS) unit
 
-integration: all ## pytest against real PostgreSQL, sockets and nginx
-	@BUILD=$(BUILD) scripts/run-tests integration
+integration: all integration-tests ## tests in C and Python against real PostgreSQL, sockets and nginx
+	@$(RUN_TESTS) integration
 
 e2e: ensure-deps all ## the Postman collection against the whole shop
-	@BUILD=$(BUILD) scripts/run-tests e2e
+	@$(RUN_TESTS) e2e
 
 $(BUILD)/tests/test_http_server: $(BUILD)/obj/tests/support/raw_http.o
 $(BUILD)/tests/test_http_access: $(BUILD)/obj/tests/support/raw_http.o \
