@@ -11,18 +11,27 @@
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_KEYS 16
+#define MAX_SENDERS 16
+#define SOURCE_SIZE 64
+#define SECRET_PREFIX "whsec_"
 #define SECRET_SEPARATORS " ,\t\r\n"
 #define CLEAN_EVERY 1000 /* events, for a batch of 2,000 */
 
 static const struct db_statement CLEAN = {"inbox_clean", "select inbox.clean()"};
 
+/* A subscription's secret. One that is bound to a source can't speak for another, so that whoever
+ * gets hold of one service's database can't make up the events of all. */
+struct sender {
+    struct webhook_key key;
+    char source[SOURCE_SIZE]; /* "/order"; empty: any */
+};
+
 /* Set once before the server starts. */
 static struct {
     const struct inbox_route *routes;
     size_t route_count;
-    struct webhook_key keys[MAX_KEYS];
-    size_t key_count;
+    struct sender senders[MAX_SENDERS];
+    size_t sender_count;
     struct metric *messages;
 } inbox;
 
@@ -46,21 +55,40 @@ int inbox_fields(struct inbox_event *event, const struct field *fields, size_t c
     return inbox_reject(event, "data.%s %s", error.field, error.message);
 }
 
+/* "order=whsec_…" or "whsec_…". */
+static int parse_sender(const char *text, struct sender *ret_sender)
+{
+    const char *secret = strstr(text, SECRET_PREFIX);
+    struct sender sender = {.source = ""};
+    if (!secret)
+        return -EINVAL;
+    if (secret > text) {
+        int name = (int)(secret - text) - 1;
+        if (name < 1 || name > SOURCE_SIZE - 2 || secret[-1] != '=')
+            return -EINVAL;
+        snprintf(sender.source, sizeof(sender.source), "/%.*s", name, text);
+    }
+    if (webhook_key_parse(secret, &sender.key) < 0)
+        return -EINVAL;
+    *ret_sender = sender;
+    return 0;
+}
+
 static int parse_secrets(const char *secrets)
 {
     AUTO_FREE char *copy = strdup(secrets ? secrets : "");
     if (!copy)
         return -EINVAL;
     char *rest = NULL;
-    inbox.key_count = 0;
+    inbox.sender_count = 0;
     for (char *secret = strtok_r(copy, SECRET_SEPARATORS, &rest); secret;
          secret = strtok_r(NULL, SECRET_SEPARATORS, &rest)) {
-        if (inbox.key_count == MAX_KEYS ||
-            webhook_key_parse(secret, &inbox.keys[inbox.key_count]) < 0)
+        if (inbox.sender_count == MAX_SENDERS ||
+            parse_sender(secret, &inbox.senders[inbox.sender_count]) < 0)
             return -EINVAL;
-        inbox.key_count++;
+        inbox.sender_count++;
     }
-    return inbox.key_count > 0 ? 0 : -EINVAL;
+    return inbox.sender_count > 0 ? 0 : -EINVAL;
 }
 
 int inbox_configure(const struct inbox_route *routes, size_t count, const char *secrets)
@@ -160,20 +188,54 @@ static int reply_unavailable(struct http_request *request, int error)
 
 /* ---- the request ---- */
 
-static int check_signature(struct http_request *request)
+/* Whose secrets have signed the request, a bit each; more than one when a secret stands twice.
+ * Returns 0, or the status of the problem it has replied with. */
+static int check_signature(struct http_request *request, unsigned *ret_signers)
 {
     size_t length = 0;
     const void *body = http_body(request, &length);
-    int error = webhook_verify(inbox.keys, inbox.key_count, http_header(request, "webhook-id"),
-        http_header(request, "webhook-timestamp"), http_header(request, "webhook-signature"), body,
-        length, (int64_t)time(NULL));
-    if (error == 0)
+    const char *id = http_header(request, "webhook-id");
+    const char *timestamp = http_header(request, "webhook-timestamp");
+    const char *signature = http_header(request, "webhook-signature");
+    int64_t now_s = (int64_t)time(NULL);
+    int error = -EACCES;
+    unsigned signers = 0;
+    for (size_t i = 0; i < inbox.sender_count; i++) {
+        error =
+            webhook_verify(&inbox.senders[i].key, 1, id, timestamp, signature, body, length, now_s);
+        if (error == 0)
+            signers |= 1u << i;
+    }
+    if (signers != 0) {
+        *ret_signers = signers;
         return 0;
+    }
     if (error == -ESTALE)
         return http_problem(request, 401, "stale_timestamp",
             "webhook-timestamp is more than %d s off", WEBHOOK_TOLERANCE_S);
     return http_problem(
         request, 401, "bad_signature", "webhook-signature does not match any secret");
+}
+
+static bool may_send(unsigned signers, const char *source)
+{
+    for (size_t i = 0; i < inbox.sender_count; i++) {
+        const char *bound = inbox.senders[i].source;
+        if ((signers & 1u << i) && (bound[0] == '\0' || strcmp(bound, source) == 0))
+            return true;
+    }
+    return false;
+}
+
+static int check_sources(
+    struct http_request *request, const struct inbox_batch *batch, unsigned signers)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (!may_send(signers, batch->items[i].event.source))
+            return http_problem(
+                request, 403, "bad_source", "the secret is not one of this event's source");
+    }
+    return 0;
 }
 
 /* Old ids are forgotten by those who bring new ones, so that an idle consumer does nothing. */
@@ -189,9 +251,11 @@ static void clean_now_and_then(struct db_pool *pool, size_t received)
     db_release(db);
 }
 
-static int receive(struct http_request *request, struct inbox_batch *batch)
+static int receive(struct http_request *request, struct inbox_batch *batch, unsigned signers)
 {
     int status = inbox_batch_read(request, inbox.routes, inbox.route_count, batch);
+    if (status == 0)
+        status = check_sources(request, batch, signers);
     if (status != 0)
         return status;
     int error = inbox_batch_run(http_pool(request), batch);
@@ -204,11 +268,12 @@ static int receive(struct http_request *request, struct inbox_batch *batch)
 
 int inbox_receive(struct http_request *request)
 {
-    int status = check_signature(request);
+    unsigned signers = 0;
+    int status = check_signature(request, &signers);
     if (status != 0)
         return status;
     struct inbox_batch batch = {.count = 0};
-    status = receive(request, &batch);
+    status = receive(request, &batch, signers);
     inbox_batch_release(&batch);
     return status;
 }

@@ -41,7 +41,8 @@ int inbox_reject(struct inbox_event *event, const char *format, ...) PRINTF_LIKE
 /* fields_parse for an event's data: 0, or -EBADMSG with the reason kept. */
 MUST_CHECK int inbox_fields(struct inbox_event *event, const struct field *fields, size_t count);
 
-/* Sets up the process's inbox: `secrets` is a list of whsec_ texts separated by spaces or commas.
+/* Sets up the process's inbox: `secrets` is a list, separated by spaces or commas, of whsec_ texts,
+ * each of which may be bound to a source: "order=whsec_…" signs for events of source /order only.
  * Returns 0 or -EINVAL when one is malformed or there is none. */
 MUST_CHECK int inbox_configure(const struct inbox_route *routes, size_t count, const char *secrets);
 

@@ -246,8 +246,8 @@ static int make_routes(const struct service *service)
         (struct http_route){"POST", "/internal/events", HTTP_OPEN, inbox_receive};
     if (inbox_configure(service->inbox, service->inbox_count, running.settings.webhook_secrets))
         return complain(EXIT_WRONG_USE,
-            "WEBHOOK_SECRETS must be secrets of the form whsec_<base64 of 24 to 64 bytes>, "
-            "separated by spaces or commas");
+            "WEBHOOK_SECRETS must be secrets of the form whsec_<base64 of 24 to 64 bytes> or "
+            "SOURCE=whsec_…, separated by spaces or commas");
     return EXIT_DONE;
 }
 

@@ -27,8 +27,9 @@ static const struct setting COMMON[] = {
     {"JWT_AUDIENCE", SETTING_TEXT, AT(jwt_audience), "http://arch.homework", 0, 0, NULL, NULL,
         "The aud that a token must carry."},
     {"WEBHOOK_SECRETS", SETTING_SECRET, AT(webhook_secrets), NULL, 0, 0, NULL, NULL,
-        "Secrets of the subscriptions that call this service (whsec_…), separated by spaces or "
-        "commas; not needed by SERVICE_MODE=INIT."},
+        "Secrets of the subscriptions that call this service, separated by spaces or commas: "
+        "order=whsec_… is good for events of that source, whsec_… for any. Not needed by "
+        "SERVICE_MODE=INIT."},
     {"DEMO_DATA", SETTING_BOOL, AT(demo_data), "false", 0, 0, NULL, NULL,
         "Whether SERVICE_MODE=INIT also inserts demo data."},
     {"MAX_BODY_BYTES", SETTING_INT, AT(max_body_bytes), "1048576", 1024, 67108864, "bytes", NULL,

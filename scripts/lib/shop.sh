@@ -124,8 +124,10 @@ make_webhook_secret() { # SOURCE SUBSCRIBER
     [ -s "$file" ] || (umask 077 && printf 'whsec_%s\n' "$(head -c 32 /dev/urandom | base64)" >"$file")
 }
 
+# Bound to its source: who has the secrets of one service's database can't speak for another.
 append_webhook_secret() { # SOURCE SUBSCRIBER
-    cat "$(webhook_secret_file "$1" "$2")" >>"$RUN_DIR/secrets/webhooks-of.$2.new"
+    printf '%s=%s\n' "$1" "$(cat "$(webhook_secret_file "$1" "$2")")" \
+        >>"$RUN_DIR/secrets/webhooks-of.$2.new"
 }
 
 make_secrets() {
