@@ -67,14 +67,23 @@ static bool means_stale_plan(const PGresult *result, const char *sqlstate)
            strcmp(function, "RevalidateCachedQuery") == 0;
 }
 
-int db_failed(struct db *db, const PGresult *result, const char *what)
+/* Copies what the server said; where it said nothing, what libpq or db_await knows. */
+static void keep_error(struct db *db, const PGresult *result, bool lost)
 {
     const char *sqlstate = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     const char *message = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY) : NULL;
-    bool lost = PQstatus(db->connection) != CONNECTION_OK;
-    snprintf(db->sqlstate, sizeof(db->sqlstate), "%s", sqlstate ? sqlstate : lost ? "08006" : "");
-    snprintf(
-        db->error, sizeof(db->error), "%s", message ? message : PQerrorMessage(db->connection));
+    if (!sqlstate)
+        sqlstate = lost ? "08006" : "";
+    if (!message)
+        message = db->timed_out ? "no answer in time" : PQerrorMessage(db->connection);
+    snprintf(db->sqlstate, sizeof(db->sqlstate), "%s", sqlstate);
+    snprintf(db->error, sizeof(db->error), "%s", message);
+}
+
+int db_failed(struct db *db, const PGresult *result, const char *what)
+{
+    bool lost = db->timed_out || PQstatus(db->connection) != CONNECTION_OK;
+    keep_error(db, result, lost);
     int error = lost ? -ENOTCONN : error_of_sqlstate(db->sqlstate);
     if (error == -EIO && means_stale_plan(result, db->sqlstate)) {
         db_pool_renew(db->pool);
@@ -172,7 +181,7 @@ static int prepare(struct db *db, const struct db_statement *statement)
         return -EIO;
     }
     AUTO_RESULT PGresult *result =
-        PQprepare(db->connection, statement->name, statement->sql, 0, NULL);
+        db_await(db, PQsendPrepare(db->connection, statement->name, statement->sql, 0, NULL));
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
         return db_failed(db, result, statement->name);
     prepared_add(&db->prepared, statement->name);
@@ -201,10 +210,12 @@ static const char *param_text(const struct db_param *param, char number[NUMBER_S
 static PGresult *execute(
     struct db *db, const struct db_statement *statement, int param_count, const char *const *values)
 {
+    PGconn *connection = db->connection;
     if (!statement->name)
-        return PQexecParams(
-            db->connection, statement->sql, param_count, NULL, values, NULL, NULL, 0);
-    return PQexecPrepared(db->connection, statement->name, param_count, values, NULL, NULL, 0);
+        return db_await(db, PQsendQueryParams(connection, statement->sql, param_count, NULL, values,
+                                NULL, NULL, 0));
+    return db_await(
+        db, PQsendQueryPrepared(connection, statement->name, param_count, values, NULL, NULL, 0));
 }
 
 int db_query(struct db *db, const struct db_statement *statement, const struct db_param *params,
@@ -250,7 +261,7 @@ int db_query_pooled(struct db_pool *pool, const struct db_statement *statement,
 
 int db_exec(struct db *db, const char *sql)
 {
-    AUTO_RESULT PGresult *result = PQexec(db->connection, sql);
+    AUTO_RESULT PGresult *result = db_await(db, PQsendQuery(db->connection, sql));
     ExecStatusType status = PQresultStatus(result);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY)
         return 0;
@@ -321,7 +332,7 @@ static int begin_on_some_connection(struct db_pool *pool, struct db **ret_db)
 /* A transaction that failed inside answers COMMIT with ROLLBACK, as a success. */
 static int commit(struct db *db)
 {
-    AUTO_RESULT PGresult *result = PQexec(db->connection, "commit");
+    AUTO_RESULT PGresult *result = db_await(db, PQsendQuery(db->connection, "commit"));
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
         return db_failed(db, result, "commit");
     if (strcmp(PQcmdStatus(result), "COMMIT") == 0)
@@ -339,8 +350,9 @@ static int transact_once(struct db_pool *pool, db_work *work, void *context)
         return error;
     int outcome = work(db, context);
     error = outcome >= 0 ? commit(db) : outcome;
-    if (PQtransactionStatus(db->connection) != PQTRANS_IDLE && db_exec(db, "rollback") < 0)
-        db->discard = true;
+    /* Where that can't be rolled back, db_release closes the connection, which does it too. */
+    if (!db->discard && PQtransactionStatus(db->connection) != PQTRANS_IDLE)
+        (void)!db_exec(db, "rollback");
     db_release(db);
     return error < 0 ? error : outcome;
 }

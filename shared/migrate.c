@@ -1,6 +1,7 @@
 /* Applies numbered migrations, each in a transaction of its own under an advisory lock that ends
  * with it, so that nothing has to be cleaned up after a crash. */
 #include "shared/migrate.h"
+#include "shared/db_internal.h"
 #include "shared/log.h"
 
 #include <errno.h>
@@ -124,7 +125,7 @@ static int apply_in_transaction(
     return error < 0 ? error : applied;
 }
 
-int migrate(struct db *db, const struct migration_set *set, int *ret_applied)
+static int apply_all(struct db *db, const struct migration_set *set, int *ret_applied)
 {
     int count = 0;
     for (size_t i = 0; i < set->count; i++) {
@@ -142,4 +143,13 @@ int migrate(struct db *db, const struct migration_set *set, int *ret_applied)
     }
     *ret_applied = count;
     return 0;
+}
+
+int migrate(struct db *db, const struct migration_set *set, int *ret_applied)
+{
+    int timeout_ms = db->answer_timeout_ms;
+    db->answer_timeout_ms = 0;
+    int error = apply_all(db, set, ret_applied);
+    db->answer_timeout_ms = timeout_ms;
+    return error;
 }

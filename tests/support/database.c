@@ -3,10 +3,12 @@
 #include "shared/cleanup.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -55,6 +57,28 @@ void database_kick(const char *conninfo)
     free(database_query(conninfo,
         "select count(pg_terminate_backend(pid, 10000)) from pg_stat_activity "
         "where datname = current_database() and pid <> pg_backend_pid()"));
+}
+
+static pid_t frozen[16];
+static size_t frozen_count;
+
+void database_freeze(const char *conninfo)
+{
+    AUTO_FREE char *pids =
+        database_query(conninfo, "select string_agg(pid::text, ' ') from pg_stat_activity "
+                                 "where datname = current_database() and pid <> pg_backend_pid()");
+    char *rest = NULL;
+    for (char *pid = strtok_r(pids, " ", &rest); pid; pid = strtok_r(NULL, " ", &rest)) {
+        assert_in_range(frozen_count, 0, ARRAY_SIZE(frozen) - 1);
+        frozen[frozen_count] = (pid_t)strtol(pid, NULL, 10);
+        assert_int_equal(kill(frozen[frozen_count++], SIGSTOP), 0);
+    }
+}
+
+void database_thaw(void)
+{
+    while (frozen_count > 0)
+        kill(frozen[--frozen_count], SIGCONT);
 }
 
 static void pg_cluster(const char *command, const char *argument)

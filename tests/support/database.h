@@ -15,6 +15,11 @@ long database_count(const char *conninfo, const char *sql);
 /* Ends all other connections to the database, as a restart of the server would. */
 void database_kick(const char *conninfo);
 
+/* Stops and continues (SIGSTOP, SIGCONT) the server processes of all other connections to the
+ * database, as on a machine that hangs. */
+void database_freeze(const char *conninfo);
+void database_thaw(void);
+
 /* The server itself: "fast" or "immediate". Started on the same port. */
 void database_stop(const char *mode);
 void database_start(void);

@@ -399,6 +399,47 @@ static void a_silent_server_is_given_up(void **state)
     close(listener);
 }
 
+static void a_server_that_hangs_is_given_up(void **state)
+{
+    struct db_pool *pool = pool_of(1);
+    struct db *db;
+    int in_use, open, size;
+    long before = items();
+    (void)state;
+    assert_int_equal(db_acquire(pool, &db), 0);
+    assert_int_equal(db_exec(db, "begin"), 0);
+    assert_int_equal(add_item(db, "x"), 0);
+    database_freeze(conninfo);
+    db->answer_timeout_ms = 200;
+    assert_int_equal(add_item(db, "x"), -ENOTCONN);
+    assert_string_equal(db_error(db), "no answer in time");
+    assert_int_equal(db_exec(db, "commit"), -ENOTCONN);
+    db_release(db);
+    db_pool_usage(pool, &in_use, &open, &size);
+    assert_int_equal(open, 0);
+    assert_int_equal(db_transact(pool, add_item, "x"), 0); /* on another connection */
+    database_thaw();
+    assert_int_equal(items(), before + 1);
+    db_pool_free(pool);
+}
+
+static void several_statements_give_the_last_result_or_the_error(void **state)
+{
+    struct db_pool *pool = pool_of(1);
+    struct db *db;
+    long before = items();
+    (void)state;
+    assert_int_equal(db_acquire(pool, &db), 0);
+    assert_int_equal(db_exec(db, ""), 0);
+    assert_int_equal(db_exec(db, "select 1; select 2"), 0);
+    assert_int_equal(
+        db_exec(db, "insert into item (name) values ('a'); select 1 / 0; select 1"), -EIO);
+    assert_string_equal(db_sqlstate(db), "22012");
+    assert_int_equal(items(), before);
+    db_release(db);
+    db_pool_free(pool);
+}
+
 static void a_standby_counts_as_unavailable(void **state)
 {
     struct db_pool *pool = pool_of(1);
@@ -577,6 +618,8 @@ int main(void)
         cmocka_unit_test(stale_connections_are_replaced),
         cmocka_unit_test(a_connection_that_dies_after_its_check_is_replaced),
         cmocka_unit_test(a_silent_server_is_given_up),
+        cmocka_unit_test(a_server_that_hangs_is_given_up),
+        cmocka_unit_test(several_statements_give_the_last_result_or_the_error),
         cmocka_unit_test(a_standby_counts_as_unavailable),
         cmocka_unit_test(a_migration_under_way_costs_no_request),
         cmocka_unit_test(an_exhausted_pool_refuses_in_time),

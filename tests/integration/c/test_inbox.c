@@ -288,8 +288,9 @@ static void a_batch_goes_through_as_one(void **state)
         assert_null(send_batch(specs, EVENTS));
     assert_int_equal(
         database_count(conninfo, "select count(*) from effect where key = 'many'"), EVENTS);
-    assert_int_equal(
-        database_count(conninfo, "select count(distinct xmin::text) from effect where key = 'many'"), 1);
+    assert_int_equal(database_count(conninfo,
+                         "select count(distinct xmin::text) from effect where key = 'many'"),
+        1);
 }
 
 static void a_duplicate_in_a_batch_is_dropped(void **state)
