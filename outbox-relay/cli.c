@@ -86,21 +86,15 @@ const char *cli_operand(const struct cli_arguments *arguments, int index)
 /* Prints a text in lines of at most 79 columns, the first one from `column` on. */
 static void print_wrapped(const char *text, int column, int indent)
 {
-    while (*text) {
-        size_t length = strcspn(text, " ");
-        if (column + (int)length > 79 && column > indent) {
-            printf("\n%*s", indent, "");
-            column = indent;
-        }
-        printf("%.*s", (int)length, text);
-        column += (int)length;
+    for (bool first = true; *text; first = false) {
+        int length = (int)strcspn(text, " ");
+        if (!first && column + 1 + length > 79)
+            column = printf("\n%*s", indent, "") - 1;
+        else if (!first)
+            column += printf(" ");
+        column += printf("%.*s", length, text);
         text += length;
-        if (*text == ' ') {
-            if (column < 79)
-                putchar(' ');
-            column++;
-            text++;
-        }
+        text += strspn(text, " ");
     }
     putchar('\n');
 }

@@ -33,6 +33,33 @@ static const char *read_secret(
     return buffer;
 }
 
+/* The table's constraints say the same, in words for programmers. */
+static int check_use(const struct cli_arguments *arguments)
+{
+    static const char name_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char *name = cli_operand(arguments, 0);
+    const char *url = cli_text(arguments, "url");
+    const char *types = cli_text(arguments, "types");
+
+    if (!*name || strlen(name) > 63 || name[strspn(name, name_letters)] || strchr("._-", *name))
+        return cli_complain(arguments, CLI_WRONG_USE,
+            "the name \"%s\" must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a "
+            "letter "
+            "or digit",
+            name);
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        return cli_complain(
+            arguments, CLI_WRONG_USE, "--url: \"%s\" is no http:// or https:// URL", url);
+    if (types &&
+        (!*types || *types == ',' || strstr(types, ",,") || types[strlen(types) - 1] == ','))
+        return cli_complain(
+            arguments, CLI_WRONG_USE, "--types: \"%s\" has an empty event type", types);
+    if (cli_text(arguments, "secret-ref") && cli_text(arguments, "secret-file"))
+        return cli_complain(
+            arguments, CLI_WRONG_USE, "--secret-ref and --secret-file exclude each other");
+    return CLI_OK;
+}
+
 static int print_outcome(
     const struct cli_arguments *arguments, PGconn *connection, bool created, bool own_secret)
 {
@@ -64,9 +91,9 @@ static int run_subscribe(const struct cli_arguments *arguments)
     char secret_text[SECRET_MAX];
     const char *secret = cli_text(arguments, "secret-ref");
     const char *secret_file = cli_text(arguments, "secret-file");
-    if (secret && secret_file)
-        return cli_complain(
-            arguments, CLI_WRONG_USE, "--secret-ref and --secret-file exclude each other");
+    int status = check_use(arguments);
+    if (status)
+        return status;
     if (secret_file && !(secret = read_secret(arguments, secret_file, secret_text)))
         return CLI_FAILED;
     if (!secret)

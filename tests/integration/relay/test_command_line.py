@@ -1,0 +1,229 @@
+"""The command line of outbox-relay: what it does to the database, what it prints, how it fails."""
+
+import json
+import subprocess
+
+import pytest
+
+from lib import process
+
+NO_EVENT = "00000000-0000-4000-8000-000000000000"
+
+
+class CommandLine:
+    """Runs commands against a database of its own."""
+
+    def __init__(self, pg, database):
+        self.pg = pg
+        self.database = database
+        pg.query("postgres", f'drop database if exists "{database}" with (force)')
+        self.dsn = pg.provision(database)
+
+    def __call__(self, *words, status=0, source=True):
+        """Standard output, or standard error when `status` is not 0."""
+        command = [str(process.binary("outbox-relay")), *words]
+        if source:
+            command += ["--source", self.dsn]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == status, f"{command}: {done.returncode}\n{done.stderr}"
+        return done.stderr if status else done.stdout
+
+    def json(self, *words):
+        return json.loads(self(*words, "--json"))
+
+    def value(self, sql):
+        return self.pg.value(self.database, sql)
+
+    def emit(self, key):
+        return self.value(f"select outbox.emit('order', '{key}', 'order.created', '{{}}')::text")
+
+    def park(self, name, event_id, status):
+        """Puts an exception where the relay would have put it."""
+        self.pg.query(self.database, f"""
+            insert into outbox.delivery (subscription, id, event_id, aggregate_type, aggregate_id,
+                   event_type, created_at, payload, headers, status, attempts, next_attempt_at,
+                   last_status, last_error)
+            select '{name}', id, event_id, aggregate_type, aggregate_id, event_type, created_at,
+                   payload, headers, '{status}', 3,
+                   case when '{status}' = 'retrying' then now() + interval '1 hour' end, 422,
+                   E'it says\\033[2J no'
+              from outbox.event where event_id = '{event_id}'""")
+
+
+@pytest.fixture(name="run", scope="module")
+def fixture_run(pg):
+    made = CommandLine(pg, "command_line")
+    assert "installed" in made("init")
+    return made
+
+
+@pytest.fixture(name="billing")
+def fixture_billing(run):
+    """A subscription of its own for each test."""
+    run("subscribe", "billing", "--url", "http://127.0.0.1:9/events")
+    yield "billing"
+    run("unsubscribe", "billing")
+
+
+def test_init_is_harmless_twice(run):
+    assert "up to date" in run("init")
+
+
+def test_init_needs_no_superuser(run):
+    assert run.value("select outbox.grant_roles()") == "granted"
+
+
+def test_a_new_subscription_has_a_secret_an_old_one_keeps_it(run, billing):
+    assert run.value("select count(*) from outbox.secret") == 1
+    again = run("subscribe", billing, "--url", "http://127.0.0.1:9/other")
+    assert "whsec_" not in again and "cursor stays" in again
+    assert run.value("select url from outbox.subscription") == "http://127.0.0.1:9/other"
+
+
+def test_what_is_not_given_keeps_its_value(run, billing):
+    run("subscribe", billing, "--url", "http://127.0.0.1:9/events", "--batch-size", "50",
+        "--types", "order.*, user.created", "--on-dead=block")
+    [row] = run.json("subscribe", billing, "--url", "http://127.0.0.1:9/events")
+    assert (row["batch_size"], row["event_types"], row["on_dead"]) == (
+        50, ["order.*", "user.created"], "block")
+
+
+def test_a_secret_comes_from_a_file(run, billing, tmp_path):
+    secret = "whsec_" + "QUJD" * 11
+    file = tmp_path / "secret"
+    file.write_text(secret + "\n", encoding="ascii")
+    run("subscribe", billing, "--url", "http://127.0.0.1:9/e", "--secret-file", str(file))
+    assert run.value("select value from outbox.secret order by id desc limit 1") == secret
+    missing = run("subscribe", billing, "--url", "http://127.0.0.1:9/e", "--secret-file",
+                  str(tmp_path / "none"), status=1)
+    assert "No such file" in missing
+
+
+def test_status_tells_the_lag_and_who_is_active(run, billing):
+    run.emit("1")
+    assert "relay: none was here yet" in run("status")
+    [row] = run.json("status", billing)
+    assert (row["lag_events"], row["state"], row["breaker"]) == (1, "active", "closed")
+    assert "no subscription \"nobody\"" in run("status", "nobody", status=1)
+
+
+def test_status_watch_prints_again(run, billing):
+    command = [str(process.binary("outbox-relay")), "status", "--json", "--watch", "--interval", "1",
+               "--source", run.dsn]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watching:
+        lines = [json.loads(watching.stdout.readline()) for _ in range(2)]
+        watching.terminate()
+    assert [rows[0]["subscription"] for rows in lines] == [billing, billing]
+
+
+def test_events_are_found_by_id_key_type_and_status(run, billing):
+    first, second = run.emit("77"), run.emit("78")
+    run.park(billing, second, "retrying")
+    assert [row["status"] for row in run.json("events", first)] == ["pending"]
+    assert [row["event_id"] for row in run.json("events", "--key", "78")] == [second]
+    assert [row["event_id"] for row in run.json("events", "--status", "retrying")] == [second]
+    assert run.json("events", "--type", "user.*") == []
+    assert len(run.json("events", "--type", "order.*", "--limit", "1")) == 1
+    assert run("events", NO_EVENT) == "no such event\n"
+
+
+def test_a_dead_event_can_be_seen_redriven_and_skipped(run, billing):
+    event = run.emit("5")
+    run.park(billing, event, "dead")
+    shown = run("dead")
+    assert event in shown and "it says" in shown and "\x1b" not in shown
+    assert run("redrive", billing, event) == "1 dead event will be tried again\n"
+    assert run.json("dead") == []
+    assert run.json("dead", "--all")[0]["status"] == "retrying"
+    assert "is given up" in run("skip", billing, event)
+    assert "not parked" in run("skip", billing, event, status=1)
+    assert "not dead" in run("redrive", billing, event, status=1)
+    assert run("redrive", billing, "--all") == "0 dead events will be tried again\n"
+
+
+def test_replay_sets_the_cursor_back(run, billing):
+    run.emit("9")
+    run("subscribe", "late", "--url", "http://127.0.0.1:9/e")
+    assert run.json("status", "late")[0]["lag_events"] == 0
+    run("replay", "late", "--from-beginning")
+    total = run.value("select count(*) from outbox.event")
+    assert run.json("status", "late")[0]["lag_events"] == total
+    assert "from id" in run("replay", billing, "--from-time", "2020-01-01")
+    assert "nothing to replay" in run("replay", billing, "--from-time", "2100-01-01")
+    run("unsubscribe", "late")
+
+
+def test_pause_and_resume(run, billing):
+    run("pause", billing, "--reason", "the receiver moves")
+    assert "the receiver moves" in run("status")
+    run("resume", billing)
+    assert run.json("status")[0]["state"] == "active"
+
+
+def test_secrets_are_rotated_and_never_listed(run, billing):
+    printed = run("secrets", billing, "--rotate", "--overlap", "2 hours")
+    secret = run.value("select value from outbox.secret order by id desc limit 1")
+    assert secret in printed
+    assert secret not in run("secrets") + json.dumps(run.json("secrets"))
+    assert [row["valid"] for row in run.json("secrets", billing)] == [True, True]
+
+
+WRONG_USE = [
+    ([], "a command is missing"),
+    (["frob"], "no command \"frob\""),
+    (["subscribe"], "an argument is missing"),
+    (["subscribe", "x"], "--url URL is missing"),
+    (["subscribe", "x", "--url", "ftp://x"], "no http:// or https:// URL"),
+    (["subscribe", "Bad Name", "--url", "http://x"], "the name \"Bad Name\" must be"),
+    (["subscribe", "x", "--url", "http://x", "--types", "a,,b"], "empty event type"),
+    (["subscribe", "x", "--url", "http://x", "--batch-size", "0"], "integer from 1 to 1000"),
+    (["subscribe", "x", "--url", "http://x", "--batch-size", "9" * 30], "integer from 1 to 1000"),
+    (["subscribe", "x", "--url", "http://x", "--on-dead", "maybe"], "none of skip|block"),
+    (["subscribe", "x", "--url", "http://x", "--url", "http://y"], "given twice"),
+    (["status", "--jsn"], "no option --jsn"),
+    (["status", "--json=yes"], "takes no value"),
+    (["status", "a", "b"], "\"b\" is one argument too many"),
+    (["skip", "billing"], "an argument is missing"),
+    (["redrive", "billing"], "--all"),
+    (["replay", "billing"], "--from-id"),
+    (["replay", "billing", "--from-id", "1", "--from-beginning"], "give one of"),
+    (["secrets", "--rotate"], "needs the NAME"),
+    (["status", "--source"], "--source needs a value"),
+    (["healthcheck", "--listen", "nowhere"], "ADDRESS:PORT"),
+]
+
+
+@pytest.mark.parametrize("words, told", WRONG_USE, ids=[" ".join(w)[:40] for w, _ in WRONG_USE])
+def test_wrong_use_is_one_line_and_exit_2(run, words, told):
+    source = bool(words) and words[0] not in ("frob", "healthcheck") and words[-1] != "--source"
+    error = run(*words, status=2, source=source)
+    assert told in error and error.count("\n") == 1 and error.startswith("outbox-relay")
+
+
+@pytest.mark.parametrize("command", ["status", "init", "events", "secrets", "dead"])
+def test_an_unreachable_database_is_exit_1_with_the_reason(run, command):
+    error = run(command, "--source", "host=/nonexistent dbname=x", status=1, source=False)
+    assert "No such file or directory" in error and error.count("\n") == 1
+
+
+def test_a_database_without_outbox_says_what_to_do(pg):
+    bare = CommandLine(pg, "bare")
+    for command in ("status", "events", "dead", "secrets"):
+        assert "run outbox-relay init first" in bare(command, status=1)
+
+
+def test_an_unknown_subscription_is_named(run):
+    for words in (["pause", "no"], ["resume", "no"], ["skip", "no", NO_EVENT], ["unsubscribe", "no"],
+                  ["redrive", "no", "--all"], ["replay", "no", "--from-id", "1"],
+                  ["secrets", "no", "--rotate"]):
+        assert 'there is no subscription "no"' in run(*words, status=1)
+
+
+def test_every_command_has_help(run):
+    commands = [line.split()[0] for line in run("--help", source=False).splitlines()
+                if line.startswith("  ")]
+    assert len(commands) >= 14
+    for command in commands:
+        text = run(command, "--help", source=False)
+        assert text.startswith(f"usage: outbox-relay {command}")
+        assert max(map(len, text.splitlines())) < 100
