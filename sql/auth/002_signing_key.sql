@@ -11,7 +11,7 @@ create table signing_key (
 create index signing_key_signs_from on signing_key (signs_from);
 
 comment on table signing_key is
-    'RSA key pairs for tokens (RS256). The service makes the first one, and a successor when the newest is old or retiring. Deleting a row voids the tokens it signed within seconds.';
+    'RSA key pairs for tokens (RS256). The service makes the first one, and a successor when the newest is old or retiring. Deleting a row voids the tokens that it signed.';
 comment on column signing_key.kid is
     'Key id in the token''s header: the SHA-256 thumbprint of the public key (RFC 7638).';
 comment on column signing_key.private_key is 'PEM, PKCS #8. A secret: never leaves the auth service.';
