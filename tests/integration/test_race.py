@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from lib import process, shop, wait
 from lib.shop import ok, place
-from lib.stack import HostileMover, Relay, Stack
+from lib.linked import HostileMover, Linked, Relay
 
 ROUNDS = int(os.environ.get("RACE_ROUNDS", "1000"))
 WORKERS = 6  # rounds at the same time
@@ -20,18 +20,19 @@ USERS = 4  # fewer than workers: rounds meet at the accounts too
 MONEY = 1000000
 
 
-@pytest.fixture(name="stack")
-def _stack(pg, issuer):
-    stack = Stack(pg, issuer, "order", "billing")
-    yield stack
-    stack.stop()
+@pytest.fixture(name="linked")
+def _linked(pg, issuer):
+    linked = Linked(pg, issuer, "order", "billing")
+    yield linked
+    linked.stop()
 
 
 class Race:
-    """Rounds on one stack. Every request must be answered 200, or 409 for having come too late."""
+    """Rounds on one pair of services. Every request must be answered 200, or 409 when it came too
+    late."""
 
-    def __init__(self, stack, issuer):
-        self.order, self.billing = stack["order"], stack["billing"]
+    def __init__(self, linked, issuer):
+        self.order, self.billing = linked["order"], linked["billing"]
         shop.stock(self.order)
         self.users = [shop.new_user(issuer) for _ in range(USERS)]
         self.answers = {}
@@ -139,17 +140,17 @@ def refusals(race):
                                  " where refusal is not null group by refusal"))
 
 
-def run(stack, issuer, mover, rounds):
-    stack.start(mover)
-    race = Race(stack, issuer)
+def run(linked, issuer, mover, rounds):
+    linked.start(mover)
+    race = Race(linked, issuer)
     try:
         entries = race.run(rounds)
-        stack.wait_idle()
+        linked.wait_idle()
         check(race)
         # The race must have been one: payments met rejected and changed orders.
         assert set(refusals(race)) >= {"order_rejected", "total_mismatch"}, race.answers
         race.run_second_wave(entries)
-        stack.wait_idle()
+        linked.wait_idle()
         check(race)
         print(f"{rounds} rounds, answers {race.answers}, refusals {refusals(race)}")
     finally:
@@ -158,9 +159,9 @@ def run(stack, issuer, mover, rounds):
 
 @pytest.mark.skipif(not (process.BUILD / "bin" / "outbox-relay").exists(),
                     reason="the relay is not built")
-def test_money_adds_up_after_a_thousand_races(stack, issuer):
-    run(stack, issuer, Relay, ROUNDS)
+def test_money_adds_up_after_a_thousand_races(linked, issuer):
+    run(linked, issuer, Relay, ROUNDS)
 
 
-def test_money_adds_up_though_events_are_repeated_and_reordered(stack, issuer):
-    run(stack, issuer, HostileMover, max(ROUNDS // 5, 100))
+def test_money_adds_up_though_events_are_repeated_and_reordered(linked, issuer):
+    run(linked, issuer, HostileMover, max(ROUNDS // 5, 100))

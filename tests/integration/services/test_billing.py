@@ -77,13 +77,10 @@ class TestAccount:
 
     @pytest.mark.parametrize("money", [
         "0", 0, "-1", -1, "1.001", 0.001, "1e3", "x", "", " 1", None, True, [], {}, "1,5", "NaN",
-        "1000000000000", 10**18, "0x10", "٣"])
+        "1000000000000", 10**18, 10**30, "0x10", "٣"])
     def test_bad_money_adds_nothing(self, billing, user, money):
         assert_problem(add_money(billing, user, money), 400, "bad_field", "money")
         assert_problem(billing.get(user.account(), user.token), 404, "not_found")
-
-    def test_number_that_json_cannot_hold(self, billing, user):
-        assert_problem(add_money(billing, user, 10**30), 400, "bad_json")
 
     def test_too_much_in_all(self, billing, user):
         ok(add_money(billing, user, MAX))

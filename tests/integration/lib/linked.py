@@ -23,8 +23,8 @@ def subscriptions():
             yield source, consumer, types.split(",")
 
 
-class Stack:
-    """Services by name (`stack["order"]`) and, once started, a mover of events. Databases are made
+class Linked:
+    """Services by name (`linked["order"]`) and, once started, a mover of events. Databases are made
     anew. stop() ends all, last started first."""
 
     def __init__(self, pg, issuer, *names, **settings):
@@ -38,7 +38,7 @@ class Stack:
         return self.services[name]
 
     def subscriptions(self):
-        """Those between the services of this stack."""
+        """Those between these services."""
         return [entry for entry in subscriptions()
                 if entry[0] in self.services and entry[1] in self.services]
 
@@ -68,29 +68,29 @@ class Stack:
 
 
 class Relay:
-    """The real relay, on every source of a stack."""
+    """The real relay, on every source of a group of linked services."""
 
-    def __init__(self, stack, **options):
-        self.stack = stack
-        self.sources = sorted({source for source, _, _ in stack.subscriptions()})
+    def __init__(self, linked, **options):
+        self.linked = linked
+        self.sources = sorted({source for source, _, _ in linked.subscriptions()})
         self.port = process.free_port()
         self.log = Path(tempfile.mkdtemp(prefix="shop-relay-")) / "log"
-        for source, consumer, types in stack.subscriptions():
+        for source, consumer, types in linked.subscriptions():
             self._subscribe(source, consumer, types, options)
         self.run()
 
     def _subscribe(self, source, consumer, types, options):
-        service = self.stack[consumer]
+        service = self.linked[consumer]
         arguments = {"name": consumer, "url": service.url + "/internal/events",
                      "event_types": types, "secret": service.secret, "from_beginning": True,
                      **options}
         named = ", ".join(f"{name} => %({name})s" for name in arguments)
-        self.stack[source].query(f"select outbox.subscribe({named})", arguments)
+        self.linked[source].query(f"select outbox.subscribe({named})", arguments)
 
     def run(self):
         command = [process.binary("outbox-relay"), "run", "--listen", f"127.0.0.1:{self.port}"]
         for source in self.sources:
-            command += ["--source", f"{source}={self.stack.pg.dsn(source, 'relay')}"]
+            command += ["--source", f"{source}={self.linked.pg.dsn(source, 'relay')}"]
         with open(self.log, "ab") as log:
             self._process = process.start(command, stdout=log, stderr=log)
         wait.until(self._is_ready, 20, f"the relay to be ready, see {self.log}")
@@ -103,7 +103,7 @@ class Relay:
     def is_idle(self):
         """Nothing waits or is parked in any source. An event given up is an error."""
         for source in self.sources:
-            for name, lag, retrying, blocked, dead, error in self.stack[source].query(
+            for name, lag, retrying, blocked, dead, error in self.linked[source].query(
                     "select subscription, lag_events, retrying, blocked, dead, last_error"
                     " from outbox.status"):
                 if dead:
@@ -125,10 +125,10 @@ class HostileMover:
     """Delivers every event, many of them several times, in any order, some far too late, on several
     connections at once: what consumers must survive even beyond the relay's promises."""
 
-    def __init__(self, stack, seed=1):
-        self.stack = stack
+    def __init__(self, linked, seed=1):
+        self.linked = linked
         self._chance = random.Random(seed)
-        self._seen = {source: set() for source, _, _ in stack.subscriptions()}
+        self._seen = {source: set() for source, _, _ in linked.subscriptions()}
         self._held_back = []
         self._failure = None
         self._pending = 1  # deliveries under way, or not yet looked for
@@ -139,13 +139,13 @@ class HostileMover:
 
     def _new_deliveries(self):
         for source, seen in self._seen.items():
-            rows = self.stack[source].query(
+            rows = self.linked[source].query(
                 "select id, event_type, aggregate_id, payload, event_id from outbox.event"
                 " where id <> all(%s) limit 200", (list(seen),))
             seen.update(row[0] for row in rows)
             for _, event_type, key, payload, event_id in rows:
                 told = event(event_type, key, payload, source="/" + source, event_id=str(event_id))
-                for subscribed, consumer, types in self.stack.subscriptions():
+                for subscribed, consumer, types in self.linked.subscriptions():
                     if subscribed == source and any(fnmatch(event_type, one) for one in types):
                         yield from [(consumer, told)] * self._chance.choice([1, 1, 2, 3])
 
@@ -161,7 +161,7 @@ class HostileMover:
         self._chance.shuffle(deliveries)
         late = int(len(deliveries) * 0.3)
         self._held_back = deliveries[:late]
-        jobs = [self._pool.submit(self.stack[consumer].events.deliver, told)
+        jobs = [self._pool.submit(self.linked[consumer].events.deliver, told)
                 for consumer, told in deliveries[late:]]
         for job in jobs:
             job.result()
