@@ -1,7 +1,6 @@
 -- The story of one order across all databases, as a timeline. As a superuser, since the services'
 -- roles can enter only their own database:
---     make psql DB=order, then \set order 42 and \i examples/sql/order-story.sql
---     psql -d order -v order=42 -f order-story.sql
+--     scripts/stack psql '' -v order=42 -f examples/sql/order-story.sql
 
 \if :{?order}
 \else
@@ -11,6 +10,8 @@
 -- Where to return to: the script goes from database to database, and carries what it has found in
 -- psql variables.
 \set came_from :DBNAME
+\set was_quiet :QUIET
+\set QUIET on
 
 \connect -reuse-previous=on order
 \echo 'The order'
@@ -99,3 +100,5 @@ with event as (
 select to_char(at, 'HH24:MI:SS.MS') as time, what, detail
   from step
  order by at nulls last, what;
+
+\set QUIET :was_quiet
