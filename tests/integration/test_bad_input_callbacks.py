@@ -11,7 +11,9 @@ from lib.events import ONE, Poster, event, new_secret, sign
 from lib.service import assert_problem
 from lib.client import ok, shop_at
 
-CONSUMERS = ["user-profile", "billing", "order", "price", "notification"]
+# (source, consumer), one for each consumer
+SUBSCRIPTIONS = [("auth", "user-profile"), ("order", "billing"), ("billing", "order"),
+                 ("product", "price"), ("order", "notification")]
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +30,8 @@ def untouched(stack):
     assert stack.contents() == before
 
 
-def poster(stack, service):
-    return Poster(stack.service_url(service), stack.webhook_secret(service))
+def poster(stack, source, consumer):
+    return Poster(stack.service_url(consumer), stack.webhook_secret(source, consumer))
 
 
 def user_created(**members):
@@ -37,11 +39,11 @@ def user_created(**members):
                  **members)
 
 
-@pytest.mark.parametrize("service", CONSUMERS)
-def test_signature(stack, untouched, service):
+@pytest.mark.parametrize("source, consumer", SUBSCRIPTIONS)
+def test_signature(stack, untouched, source, consumer):
     """Missing, malformed, by another secret, of another body, id or time, too old, too new."""
-    right = poster(stack, service)
-    wrong = Poster(stack.service_url(service), new_secret())
+    right = poster(stack, source, consumer)
+    wrong = Poster(stack.service_url(consumer), new_secret())
     body = b'{"specversion":"1.0"}'
     now = int(time.time())
 
@@ -65,27 +67,35 @@ def test_signature(stack, untouched, service):
         assert response.status_code == 401, f"{name}: {response.status_code} {response.text}"
         assert_problem(response, 401)
     assert_problem(wrong.post(user_created()), 401)
-    response = requests.post(stack.service_url(service) + "/internal/events", data=b"", timeout=30)
+    response = requests.post(stack.service_url(consumer) + "/internal/events", data=b"", timeout=30)
     assert_problem(response, 401)
 
 
-@pytest.mark.parametrize("service", CONSUMERS)
-def test_signed_nonsense(stack, untouched, service):
+@pytest.mark.parametrize("source, consumer", SUBSCRIPTIONS)
+def test_signed_nonsense(stack, untouched, source, consumer):
     """A right signature does not make a body right."""
-    post = poster(stack, service).post_body
-    whole = user_created()
+    post = poster(stack, source, consumer).post_body
+    whole = user_created() | {"source": f"/{source}"}
     assert post(b"{").status_code == 400
     assert post(b"").status_code == 400
     for member in ("id", "source", "type", "specversion"):
         partial = {name: value for name, value in whole.items() if name != member}
-        assert 400 <= poster(stack, service).post(partial).status_code < 500, member
+        assert 400 <= poster(stack, source, consumer).post(partial).status_code < 500, member
     assert post(b" " * 10_000_000).status_code == 413
+
+
+def test_event_of_another_source(stack, untouched):
+    """Who may tell billing of users can't tell it of orders."""
+    response = poster(stack, "auth", "billing").post(
+        event("order.created", 1, {"orderId": 1, "userId": 1, "status": "NEW", "total": "1",
+                                   "version": 1, "items": []}))
+    assert_problem(response, 403, "bad_source")
 
 
 def test_event_without_its_data(stack, untouched):
     """An event that can never be handled is refused for good, by name."""
     for data in ({}, {"userId": "x"}, {"userId": 0}, {"userId": 2 ** 63}, [], "text", None):
-        response = poster(stack, "billing").post(
+        response = poster(stack, "auth", "billing").post(
             event("user.created", 1, data, source="/auth"))
         assert response.status_code in (400, 422), f"{data}: {response.status_code} {response.text}"
 
@@ -105,9 +115,9 @@ def test_the_same_event_twice(stack, shop):
     for _ in range(2):
         for event_id, event_type, key, payload in again:
             same = event(event_type, key, payload, event_id=str(event_id))
-            poster(stack, "billing").deliver(same)
+            poster(stack, "order", "billing").deliver(same)
             if event_type == "order.rejected":
-                poster(stack, "notification").deliver(same)
+                poster(stack, "order", "notification").deliver(same)
     assert stack.contents() == before
     assert len(user.messages(1)) == 1
 
@@ -126,7 +136,7 @@ def test_events_out_of_order(stack, shop):
                                    " where aggregate_id = %s order by id desc", (str(order),))
     assert len(history) == 3
     for event_type, payload in history:
-        poster(stack, "billing").deliver(
+        poster(stack, "order", "billing").deliver(
             event(event_type, order, payload, event_id=str(uuid.uuid4())))
     assert user.bill(order) == bill
 
@@ -142,7 +152,7 @@ def test_first_event_last(stack, shop):
             "orderId": order, "userId": user.id, "status": "NEW", "total": total,
             "version": version, "items": [], **more})
 
-    poster(stack, "billing").deliver(told("order.itemsadded", 2, "7.5", productId=1, quantity=1))
+    poster(stack, "order", "billing").deliver(told("order.itemsadded", 2, "7.5", productId=1, quantity=1))
     bill = user.bill(order, total="7.5")
-    poster(stack, "billing").deliver(told("order.created", 1, "0"))
+    poster(stack, "order", "billing").deliver(told("order.created", 1, "0"))
     assert user.bill(order) == bill

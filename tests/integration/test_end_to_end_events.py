@@ -4,35 +4,25 @@ import uuid
 
 import pytest
 
+from lib import event_docs
 from lib.client import ok, shop_at, until_answer
 from lib.full_stack import PUBLISHERS
 
-ORDER = {"orderId", "userId", "status", "total", "version", "items"}
-PROFILE = {"userId", "profileId", "firstName", "lastName", "email", "phone", "version"}
-PRODUCT = {"productId", "name", "description", "archived", "version"}
-
-# (publisher's database, event type): the members of its payload
+# publisher's database: the event types it emits
 EVENTS = {
-    ("auth", "user.created"): {"userId", "username", "role"},
-    ("auth", "admin.created"): {"userId", "username", "role"},
-    ("auth", "user.passwordchanged"): {"userId"},
-    ("user_profile", "user.profilechanged"): PROFILE,
-    ("billing", "billing.moneyadded"): {"userId", "accountId", "money", "balance", "entryId"},
-    ("billing", "billing.paymentcompleted"):
-        {"userId", "accountId", "billId", "orderId", "total", "orderVersion"},
-    ("billing", "billing.paymentrefunded"):
-        {"userId", "accountId", "billId", "orderId", "total", "reason"},
-    ("order", "order.created"): ORDER,
-    ("order", "order.itemsadded"): ORDER | {"productId", "quantity"},
-    ("order", "order.itemsremoved"): ORDER | {"productId", "quantity"},
-    ("order", "order.confirmed"): ORDER,
-    ("order", "order.completed"): ORDER,
-    ("order", "order.rejected"): ORDER,
-    ("order", "order.paymentrefused"): ORDER | {"billId", "paidTotal", "reason"},
-    ("product", "product.changed"): PRODUCT,
-    ("product", "product.archived"): PRODUCT,
-    ("price", "price.changed"): {"productId", "version", "prices"},
+    "auth": {"user.created", "admin.created", "user.passwordchanged"},
+    "user_profile": {"user.profilechanged"},
+    "billing": {"billing.moneyadded", "billing.paymentcompleted", "billing.paymentrefunded"},
+    "order": {"order.created", "order.itemsadded", "order.itemsremoved", "order.confirmed",
+              "order.completed", "order.rejected", "order.paymentrefused"},
+    "product": {"product.changed", "product.archived"},
+    "price": {"price.changed"},
 }
+
+# event type, or its first word: the member of the payload that is the key
+KEYS = {"billing.moneyadded": "accountId", "billing.paymentcompleted": "billId",
+        "billing.paymentrefunded": "billId", "user": "userId", "admin": "userId",
+        "order": "orderId", "product": "productId", "price": "productId"}
 
 # consumer's database: the event types it must have seen
 CONSUMED = {
@@ -88,27 +78,17 @@ def played(stack, shop):
     return {"user": user, "admin": admin, "order": order, "crossed": crossed}
 
 
-@pytest.mark.parametrize("database, event_type", EVENTS, ids=lambda value: value)
-def test_payload(stack, played, database, event_type):
+@pytest.mark.parametrize("database", EVENTS)
+def test_events_are_as_documented(stack, played, database):
+    """All types there are, no other, each with exactly the members of docs/events.md."""
     del played
-    rows = stack.query(database, "select payload, aggregate_id from outbox.event"
-                                 " where event_type = %s", (event_type,))
-    assert rows, f"{event_type} was not emitted"
-    for payload, key in rows:
-        assert set(payload) == EVENTS[database, event_type]
-        assert key == str(payload[{"billing.moneyadded": "accountId",
-                                   "billing.paymentcompleted": "billId",
-                                   "billing.paymentrefunded": "billId",
-                                   "price.changed": "productId"}.get(
-                                       event_type, {"order": "orderId", "product": "productId"}.get(
-                                           event_type.split(".")[0], "userId"))])
-
-
-def test_no_other_events(stack, played):
-    del played
-    found = {(database, event_type) for database in PUBLISHERS
-             for event_type, in stack.query(database, "select distinct event_type from outbox.event")}
-    assert found == set(EVENTS)
+    rows = stack.query(database, "select event_type, payload, aggregate_id from outbox.event"
+                                 " where event_type <> 'example.happened'")
+    assert {event_type for event_type, _, _ in rows} == EVENTS[database]
+    for event_type, payload, key in rows:
+        event_docs.check(event_type, payload)
+        member = KEYS.get(event_type) or KEYS[event_type.split(".")[0]]
+        assert key == str(payload[member]), event_type
 
 
 def test_no_secret_is_told(stack, played):

@@ -105,9 +105,9 @@ class FullStack:
         """A bare TCP connection to the gateway."""
         return socket.create_connection(self.address, timeout=30)
 
-    def webhook_secret(self, consumer):
-        """One of the secrets with which events to this consumer are signed."""
-        return (self.directory / "secrets" / f"webhooks-of.{consumer}").read_text().split()[0]
+    def webhook_secret(self, source, consumer):
+        """The secret that signs the events of a source to a consumer."""
+        return (self.directory / "secrets" / f"webhook.{source}.{consumer}").read_text().strip()
 
     # Databases
 
