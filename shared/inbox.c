@@ -198,19 +198,20 @@ static int check_signature(struct http_request *request, unsigned *ret_signers)
     const char *timestamp = http_header(request, "webhook-timestamp");
     const char *signature = http_header(request, "webhook-signature");
     int64_t now_s = (int64_t)time(NULL);
-    int error = -EACCES;
     unsigned signers = 0;
+    bool stale = false;
     for (size_t i = 0; i < inbox.sender_count; i++) {
-        error =
+        int error =
             webhook_verify(&inbox.senders[i].key, 1, id, timestamp, signature, body, length, now_s);
         if (error == 0)
             signers |= 1u << i;
+        stale |= error == -ESTALE;
     }
     if (signers != 0) {
         *ret_signers = signers;
         return 0;
     }
-    if (error == -ESTALE)
+    if (stale)
         return http_problem(request, 401, "stale_timestamp",
             "webhook-timestamp is more than %d s off", WEBHOOK_TOLERANCE_S);
     return http_problem(

@@ -653,6 +653,42 @@ static void secrets_are_checked(void **state)
     assert_one(&spec, 200, NULL);
 }
 
+static void a_secret_may_be_bound_to_a_source(void **state)
+{
+    AUTO_FREE char *other = webhook_secret_new();
+    AUTO_FREE char *list = NULL;
+    struct spec spec = {next_number(1), "test.add", "a", 1};
+    (void)state;
+    assert_true(asprintf(&list, "test=%s other=%s", other, secret) > 0);
+    assert_int_equal(inbox_configure(ROUTES, ARRAY_SIZE(ROUTES), list), 0);
+    assert_one(&spec, 403, "bad_source");
+    assert_effects(spec.number, (const int[]){0}, 1);
+    free(list);
+    assert_true(asprintf(&list, "other=%s test=%s", other, secret) > 0);
+    assert_int_equal(inbox_configure(ROUTES, ARRAY_SIZE(ROUTES), list), 0);
+    assert_one(&spec, 200, NULL);
+}
+
+/* A request by the first of several keys that came too late is told so. */
+static void stale_is_told_whichever_key_signed(void **state)
+{
+    AUTO_FREE char *other = webhook_secret_new();
+    AUTO_FREE char *list = NULL;
+    char timestamp[64], signed_by[96], signature[WEBHOOK_SIGNATURE_SIZE];
+    int64_t then = (int64_t)time(NULL) - 400;
+    (void)state;
+    assert_true(asprintf(&list, "%s %s", secret, other) > 0);
+    assert_int_equal(inbox_configure(ROUTES, ARRAY_SIZE(ROUTES), list), 0);
+    assert_int_equal(webhook_sign(&webhook_key, "m", then, "{}", 2, signature), 0);
+    snprintf(timestamp, sizeof(timestamp), "webhook-timestamp: %" PRId64, then);
+    snprintf(signed_by, sizeof(signed_by), "webhook-signature: %s", signature);
+    const char *const headers[] = {"webhook-id: m", timestamp, signed_by, NULL};
+    struct client_reply reply = client_send(port, "POST", "/internal/events", headers, "{}");
+    AUTO_FREE char *code = client_text(&reply, "code");
+    assert_string_equal(code, "stale_timestamp");
+    client_reply_release(&reply);
+}
+
 /* ---- around them ---- */
 
 static const struct http_route HTTP_ROUTES[] = {
@@ -726,6 +762,8 @@ int main(void)
         cmocka_unit_test(old_messages_are_forgotten),
         cmocka_unit_test(outcomes_are_counted),
         cmocka_unit_test(secrets_are_checked),
+        cmocka_unit_test(a_secret_may_be_bound_to_a_source),
+        cmocka_unit_test(stale_is_told_whichever_key_signed),
     };
     log_init("test_inbox", LOG_LEVEL_ERROR + 1);
     return cmocka_run_group_tests(tests, start, stop);
