@@ -87,7 +87,7 @@ int order_settle_bills(struct db *tx, int64_t order_id)
 
 int order_changed(struct db *tx, struct inbox_event *event)
 {
-    struct order_state state;
+    struct order_state state = {0};
     int error = order_read(event, &state);
     if (error == 0)
         error = order_keep(tx, &state);

@@ -34,7 +34,7 @@ static int refund(
 
 int refund_refused_payment(struct db *tx, struct inbox_event *event)
 {
-    struct order_state state;
+    struct order_state state = {0};
     int64_t bill_id = 0;
     const char *reason = NULL;
     const struct field fields[] = {

@@ -239,8 +239,22 @@ class TestLedger:
         with pytest.raises(Exception, match="account_balance_check"):
             billing.query("update account set balance = -1 where user_id = %s", (user.id,))
 
+    def test_balance_does_not_change_without_an_entry(self, billing, user):
+        ok(add_money(billing, user, 5))
+        account = "(select account_id from account where user_id = %s)"
+        for sql in ("update account set balance = 4 where user_id = %s",
+                    "update account set balance = balance - 1, added = added - 1"
+                    " where user_id = %s",
+                    "insert into ledger_entry (account_id, amount, kind, balance_after)"
+                    f" values ({account}, 1, 'ADDED', 6)"):
+            with pytest.raises(Exception, match="its ledger says"):
+                billing.query(sql, (user.id,))
+        billing.query(f"select post_entry({account}, 1, 'ADDED')", (user.id,))
+        assert money_of(billing, user) == "6"
+
     def test_audit_finds_a_balance_without_entries(self, billing, user):
         ok(add_money(billing, user, 5))
-        billing.query("update account set balance = 4 where user_id = %s", (user.id,))
+        force = "set session_replication_role = replica; "  # leaves triggers out
+        billing.query(force + "update account set balance = 4 where user_id = %s", (user.id,))
         assert [row[1] for row in billing.query("select * from ledger_error")] == [4]
-        billing.query("update account set balance = 5 where user_id = %s", (user.id,))
+        billing.query(force + "update account set balance = 5 where user_id = %s", (user.id,))
