@@ -14,3 +14,7 @@ $(BUILD)/tests/integration/%: $(BUILD)/obj/tests/integration/c/%.o $(SUPPORT_OBJ
 .PHONY: integration-c
 integration-c: $(INTEGRATION_C) ## tests in C against a PostgreSQL of their own
 	tests/pg-temp.sh sh -eu -c 'for t; do echo "== $$t"; "$$t"; done' sh $(INTEGRATION_C)
+
+.PHONY: check-errors
+check-errors: ## docs/errors.md lists the problem codes of the code
+	@scripts/check-errors
