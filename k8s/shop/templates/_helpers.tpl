@@ -1,0 +1,123 @@
+{{- define "shop.labels" -}}
+app.kubernetes.io/part-of: outbox-shop
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version }}
+{{ include "shop.selector" . }}
+{{- end }}
+
+{{- define "shop.selector" -}}
+app.kubernetes.io/name: {{ .name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- end }}
+
+{{- define "shop.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag }}
+{{- end }}
+
+{{/* libpq conninfo without the password, which comes as PGPASSWORD from the role's Secret. */}}
+{{- define "shop.conninfo" -}}
+host={{ .root.Values.database.host }} port={{ .root.Values.database.port }} dbname={{ .database }} user={{ .role }} sslmode={{ .root.Values.database.sslmode }}
+{{- end }}
+
+{{- define "shop.passwordEnv" -}}
+- name: PGPASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ .root.Values.database.credentialsPrefix }}{{ .role | replace "_" "-" }}
+      key: password
+{{- end }}
+
+{{- define "shop.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 10001
+runAsGroup: 10001
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "shop.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* Startup, liveness and readiness on the port named http. */}}
+{{- define "shop.probes" -}}
+startupProbe:
+  httpGet: {path: /livez, port: http}
+  periodSeconds: 1
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /livez, port: http}
+  periodSeconds: 10
+  timeoutSeconds: 3
+  failureThreshold: 3
+readinessProbe:
+  httpGet: {path: /readyz, port: http}
+  periodSeconds: 5
+  timeoutSeconds: 3
+  failureThreshold: 2
+{{- end }}
+
+{{- define "shop.spread" -}}
+- maxSkew: 1
+  topologyKey: kubernetes.io/hostname
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels: {{- include "shop.selector" . | nindent 6 }}
+- maxSkew: 1
+  topologyKey: topology.kubernetes.io/zone
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels: {{- include "shop.selector" . | nindent 6 }}
+{{- end }}
+
+{{/* "true" when the service consumes events. */}}
+{{- define "shop.consumes" -}}
+{{- range .root.Values.subscriptions }}{{ if eq .consumer $.name }}true{{ end }}{{ end -}}
+{{- end }}
+
+{{/* Service, ServiceAccount, PodDisruptionBudget and HorizontalPodAutoscaler of one workload. */}}
+{{- define "shop.workload" -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ .name }}
+  labels: {{- include "shop.labels" . | nindent 4 }}
+automountServiceAccountToken: false
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ .name }}
+  labels: {{- include "shop.labels" . | nindent 4 }}
+spec:
+  selector: {{- include "shop.selector" . | nindent 4 }}
+  ports:
+    - {name: http, port: {{ .port }}, targetPort: http}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ .name }}
+  labels: {{- include "shop.labels" . | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels: {{- include "shop.selector" . | nindent 6 }}
+{{- with .autoscaling }}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: {{ $.name }}
+  labels: {{- include "shop.labels" $ | nindent 4 }}
+spec:
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: {{ $.name }}}
+  minReplicas: {{ .minReplicas }}
+  maxReplicas: {{ .maxReplicas }}
+  metrics:
+    - type: Resource
+      resource: {name: cpu, target: {type: Utilization, averageUtilization: {{ .cpuPercent }}}}
+{{- end }}
+{{- end }}
