@@ -1,0 +1,19 @@
+# A stand-in for the official image postgres:15-bookworm, from Debian's packages, for machines that can't
+# pull it. Same interface as far as docker-compose.yml uses it: uid 999, PGDATA,
+# POSTGRES_PASSWORD_FILE, /docker-entrypoint-initdb.d/*.sh at the first start, SIGINT to stop.
+ARG BASE=debian:bookworm-slim
+FROM ${BASE}
+RUN groupadd -r postgres --gid=999 && useradd -r -g postgres --uid=999 --home-dir=/var/lib/postgresql postgres \
+    && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql-15 \
+    && rm -rf /var/lib/apt/lists/* /var/lib/postgresql/15 \
+    && mkdir -p /docker-entrypoint-initdb.d /var/lib/postgresql/data /var/run/postgresql \
+    && chown postgres:postgres /var/lib/postgresql/data /var/run/postgresql
+ENV PATH=/usr/lib/postgresql/15/bin:$PATH PGDATA=/var/lib/postgresql/data
+COPY tests/compose/postgres-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
+VOLUME /var/lib/postgresql/data
+EXPOSE 5432
+STOPSIGNAL SIGINT
+USER postgres
+ENTRYPOINT ["docker-entrypoint.sh"]
+CMD ["postgres"]
