@@ -342,13 +342,15 @@ static int commit(struct db *db)
     return -EIO;
 }
 
-static int transact_once(struct db_pool *pool, db_work *work, void *context)
+/* *ret_lost: the connection was lost before COMMIT was sent, so that nothing can have been done. */
+static int transact_once(struct db_pool *pool, db_work *work, void *context, bool *ret_lost)
 {
     struct db *db = NULL;
     int error = begin_on_some_connection(pool, &db);
     if (error < 0)
         return error;
     int outcome = work(db, context);
+    *ret_lost = outcome == -ENOTCONN && db->discard && !db->timed_out;
     error = outcome >= 0 ? commit(db) : outcome;
     /* Where that can't be rolled back, db_release closes the connection, which does it too. */
     if (!db->discard && PQtransactionStatus(db->connection) != PQTRANS_IDLE)
@@ -373,11 +375,15 @@ static void back_off(int attempt)
 
 int db_transact(struct db_pool *pool, db_work *work, void *context)
 {
-    int outcome = transact_once(pool, work, context);
-    for (int attempt = 1; outcome == -EAGAIN && attempt < RETRY.attempts; attempt++) {
+    bool reconnected = false;
+    for (int attempt = 1;; attempt++) {
+        bool lost = false;
+        int outcome = transact_once(pool, work, context, &lost);
+        bool again = outcome == -EAGAIN || (lost && !reconnected);
+        if (!again || attempt == RETRY.attempts)
+            return outcome;
+        reconnected |= lost;
         log_debug("transaction retried", LOG_INT("attempt", attempt + 1));
         back_off(attempt - 1);
-        outcome = transact_once(pool, work, context);
     }
-    return outcome;
 }

@@ -96,9 +96,10 @@ int64_t db_money(const PGresult *result, int row, int column);    /* cents */
 typedef int db_work(struct db *tx, void *context);
 
 /* Runs `work` in a read committed transaction on a pooled connection and commits. -EAGAIN, from the
- * work or the commit, rolls back and runs it again, at most 5 times with jittered backoff, so
- * `work` must not keep effects outside the transaction. Returns what `work` returned, or an error
- * as above. A connection lost during COMMIT gives -ENOTCONN: the outcome is unknown. */
+ * work or the commit, rolls back and runs it again, at most 5 times with jittered backoff; so does,
+ * once, a connection that is lost before COMMIT. `work` must not keep effects outside the
+ * transaction. Returns what `work` returned, or an error as above. A connection lost during COMMIT
+ * gives -ENOTCONN: the outcome is unknown. */
 MUST_CHECK int db_transact(struct db_pool *pool, db_work *work, void *context);
 
 #endif

@@ -302,6 +302,17 @@ static int die_at_work(struct db *tx, void *context)
     return -ENOTCONN;
 }
 
+/* The first time only. */
+static int die_once_at_work(struct db *tx, void *context)
+{
+    bool *died = context;
+    int error = add_item(tx, "once");
+    if (error < 0 || *died)
+        return error;
+    *died = true;
+    return db_exec(tx, "select pg_terminate_backend(pg_backend_pid())");
+}
+
 /* A deferred trigger runs in COMMIT. */
 static int die_at_commit(struct db *tx, void *context)
 {
@@ -318,6 +329,18 @@ static void a_connection_lost_in_a_transaction_is_told(void **state)
     assert_int_equal(items(), before);
     assert_int_equal(db_transact(pool, die_at_commit, NULL), -ENOTCONN);
     assert_int_equal(db_transact(pool, add_item, "x"), 0);
+    assert_int_equal(items(), before + 1);
+    db_pool_free(pool);
+}
+
+static void a_transaction_cut_off_before_commit_is_run_again(void **state)
+{
+    struct db_pool *pool = pool_of(1);
+    bool died = false;
+    long before = items();
+    (void)state;
+    assert_int_equal(db_transact(pool, die_once_at_work, &died), 0);
+    assert_true(died);
     assert_int_equal(items(), before + 1);
     db_pool_free(pool);
 }
@@ -615,6 +638,7 @@ int main(void)
         cmocka_unit_test(a_deadlock_is_resolved),
         cmocka_unit_test(a_failed_transaction_is_not_taken_for_committed),
         cmocka_unit_test(a_connection_lost_in_a_transaction_is_told),
+        cmocka_unit_test(a_transaction_cut_off_before_commit_is_run_again),
         cmocka_unit_test(stale_connections_are_replaced),
         cmocka_unit_test(a_connection_that_dies_after_its_check_is_replaced),
         cmocka_unit_test(a_silent_server_is_given_up),
