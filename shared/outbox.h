@@ -17,7 +17,8 @@ struct outbox_event {
     const char *headers;        /* JSON object text, see http_event_headers(); NULL: {} */
 };
 
-/* Calls outbox.emit. Errors as in db.h. A statement may as well call outbox.emit itself. */
+/* Calls outbox.emit; ret_event_id may be NULL. Errors as in db.h. A statement may as well call
+ * outbox.emit itself. */
 MUST_CHECK int outbox_emit(
     struct db *tx, const struct outbox_event *event, char ret_event_id[EVENT_ID_SIZE]);
 
