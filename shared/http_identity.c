@@ -76,7 +76,7 @@ static bool is_traceparent(const char *text)
 void http_identify(struct http_request *request, const char *request_id, const char *traceparent)
 {
     if (request_id && is_request_id(request_id))
-        strcpy(request->request_id, request_id); /* the length was checked */
+        memcpy(request->request_id, request_id, strlen(request_id) + 1); /* checked to fit */
     else
         write_uuid(request->request_id);
 

@@ -138,9 +138,10 @@ static struct series *find_or_add(struct metric *metric, const char *const *valu
     struct series **link = find_link(metric, values);
     if (!*link && metric->series_count >= MAX_SERIES)
         link = find_link(metric, values = OTHER);
-    if (*link)
-        return *link;
-    struct series *series = series_new(metric, values);
+    struct series *series = *link;
+    if (series)
+        return series;
+    series = series_new(metric, values);
     if (!series)
         return NULL;
     *link = series;
@@ -153,7 +154,8 @@ static struct series *find_or_add(struct metric *metric, const char *const *valu
 /* The last step of making a metric: a metric without labels is exposed from the start, as 0. */
 static struct metric *metric_register(struct metric *metric)
 {
-    if (metric->label_count == 0 && !find_or_add(metric, NULL))
+    static const char *const NO_VALUES[] = {NULL};
+    if (metric->label_count == 0 && !find_or_add(metric, NO_VALUES))
         abort();
     pthread_mutex_lock(&registry_lock);
     *registry_last = metric;

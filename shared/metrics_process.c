@@ -6,6 +6,8 @@
 #include <dirent.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -23,14 +25,13 @@ static double cpu_seconds_used(void)
 
 static double resident_bytes(void)
 {
-    long pages = 0;
+    char line[256] = "";
     FILE *file = fopen("/proc/self/statm", "re");
     if (!file)
         return 0;
-    if (fscanf(file, "%*s %ld", &pages) != 1)
-        pages = 0;
+    const char *resident = fgets(line, sizeof line, file) ? strchr(line, ' ') : NULL;
     fclose(file);
-    return (double)pages * (double)sysconf(_SC_PAGESIZE);
+    return resident ? (double)strtol(resident, NULL, 10) * (double)sysconf(_SC_PAGESIZE) : 0;
 }
 
 static double count_open_fds(void)
@@ -38,8 +39,8 @@ static double count_open_fds(void)
     DIR *directory = opendir("/proc/self/fd");
     if (!directory)
         return 0;
-    int count = -3;            /* not ".", not "..", not the directory itself */
-    while (readdir(directory)) /* NOLINT(concurrency-mt-unsafe): the stream is this call's own */
+    int count = -3; /* not ".", not "..", not the directory itself */
+    while (readdir(directory))
         count++;
     closedir(directory);
     return count;

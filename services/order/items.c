@@ -113,7 +113,7 @@ static int items_remove(
 /* Locks the order and refuses one whose items are fixed. */
 static int lock_open_order(struct http_request *request, struct db *tx, struct order *ret_order)
 {
-    struct order order;
+    struct order order = {0};
     int status = order_lock_requested(request, tx, &order);
     if (status)
         return status;
@@ -148,7 +148,7 @@ static int finish(struct http_request *request, struct db *tx, int64_t order_id,
 static int add(struct http_request *request, struct db *tx, void *context)
 {
     const struct change *change = context;
-    struct order order;
+    struct order order = {0};
     int status = lock_open_order(request, tx, &order);
     if (status)
         return status;
@@ -161,7 +161,7 @@ static int add(struct http_request *request, struct db *tx, void *context)
 static int remove_items(struct http_request *request, struct db *tx, void *context)
 {
     const struct change *change = context;
-    struct order order;
+    struct order order = {0};
     int status = lock_open_order(request, tx, &order);
     if (status)
         return status;

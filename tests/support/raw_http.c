@@ -74,9 +74,9 @@ void raw_receive(int fd, int head_only, struct raw_response *ret_response)
     ret_response->status = 0;
     ret_response->head[0] = ret_response->body[0] = '\0';
     ret_response->length = 0;
-    int status;
-    if (receive_head(fd, ret_response) || sscanf(ret_response->head, "HTTP/1.%*d %d", &status) != 1)
+    if (receive_head(fd, ret_response) || strncmp(ret_response->head, "HTTP/1.", 7) != 0)
         return;
+    int status = (int)strtol(ret_response->head + 9, NULL, 10);
     const char *announced = raw_header(ret_response, "Content-Length", text, sizeof text);
     size_t length = announced && !head_only ? strtoul(announced, NULL, 10) : 0;
     assert_true(length < sizeof ret_response->body);

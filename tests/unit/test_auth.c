@@ -293,7 +293,7 @@ static void refuses_wrong_times(void **state)
 
 static void refuses_huge_tokens(void **state)
 {
-    size_t size = 10 * 1024 * 1024;
+    size_t size = (size_t)10 << 20;
     AUTO_FREE char *huge = malloc(size);
     struct auth *auth = auth_with_key_one();
     AUTO_FREE char *claims = text_of("{\"sub\":\"7\",\"x\":\"%09000d\"}", 1);
@@ -441,7 +441,8 @@ static void *send_unknown_kids(void *context)
     struct auth *auth = context;
     AUTO_FREE char *claims = token_claims(7, "USER", 60);
     for (int i = 0; i < 200; i++) {
-        AUTO_FREE char *header = text_of("{\"alg\":\"RS256\",\"kid\":\"random-%d\"}", rand());
+        AUTO_FREE char *header =
+            text_of("{\"alg\":\"RS256\",\"kid\":\"random-%p-%d\"}", (void *)&claims, i);
         AUTO_FREE char *token = token_unsigned(header, claims);
         AUTO_FREE char *bearer = text_of("Bearer %sAAAA", token);
         struct auth_claims ignored;

@@ -283,7 +283,7 @@ static char *nested(size_t depth)
     char *end = stpcpy(text, "{\"a\":");
     memset(end, '[', depth - 1);
     memset(end + depth - 1, ']', depth - 1);
-    strcpy(end + 2 * (depth - 1), "}");
+    memcpy(end + 2 * (depth - 1), "}", 2);
     return text;
 }
 

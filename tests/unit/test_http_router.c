@@ -36,7 +36,7 @@ static int route(struct http_request *request, const char *method, const char *p
     request->method = method;
     request->path = strdup(path);
     assert_non_null(request->path);
-    strcpy(request->request_id, "r-1");
+    snprintf(request->request_id, sizeof request->request_id, "r-1");
     return http_route_find(request);
 }
 
@@ -175,7 +175,7 @@ static void a_found_route_spells_its_path(void **state)
     size_t found = 0;
     (void)state;
     for (int round = 0; round < 300000; round++) {
-        char path[256], again[256];
+        char path[256] = "", again[256];
         char *end = path;
         for (uint64_t n = 1 + next_random(&seed) % 4; n > 0; n--) {
             end = stpcpy(end, next_random(&seed) % 16 ? "/" : "");

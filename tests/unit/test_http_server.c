@@ -270,8 +270,7 @@ static void garbage_does_no_harm(void **state)
         "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: abc\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
-        "chunked\r\n\r\nffffffffffffffffff\r\n",
+        "PUT /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
         "GET /echo HTTP/1.1\r\n\r\n", /* no Host */
         "GET /echo HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n",
     };

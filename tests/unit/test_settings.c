@@ -104,7 +104,7 @@ static void values_are_taken_or_refused(void **state)
 /* Makes a file and names it in T_SECRET_FILE. */
 static void put_secret_file(char path[32], const char *content, size_t length)
 {
-    strcpy(path, "/tmp/test_settings.XXXXXX");
+    snprintf(path, 32, "/tmp/test_settings.XXXXXX");
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(write(fd, content, length), (ssize_t)length);
