@@ -284,6 +284,13 @@ def test_path_id(people, untouched, who, method, path):
                    404, "not_found")
 
 
+@pytest.mark.parametrize("key", ["x" * 256, "a b", "schl\u00fcssel", "a\tb"])
+def test_idempotency_key(people, untouched, key):
+    response = people["user"].post("/me/add-money", json={"money": "1"},
+                                   headers={"Idempotency-Key": key.encode()})
+    assert_problem(response, 400, "bad_idempotency_key")
+
+
 def test_items_of_orders_that_are_not_there(people, untouched):
     user = people["user"]
     for path in ("add-items", "remove-items"):

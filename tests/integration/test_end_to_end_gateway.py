@@ -2,9 +2,11 @@
 when one of them hangs or is gone."""
 
 import json
+import random
 import re
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -110,6 +112,17 @@ def test_idempotency_key(stack, shop, user):
     for _ in range(3):
         assert ok(other.post("/me/add-money", json={"money": "5"}, headers=money))["money"] == "5"
     assert ok(other.post("/me/add-money", json={"money": "5"}))["money"] == "10"
+
+
+def test_idempotency_key_raced(shop):
+    """Twenty at once with the same key: one happens, and all are told of that one."""
+    user = shop.user()
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(
+            lambda _: user.post("/me/add-money", json={"money": "5"}, headers=key), range(20)))
+    assert len({ok(answer)["eventId"] for answer in answers}) == 1
+    assert user.money() == "5"
 
 
 def test_idempotency_key_of_a_refused_request_stays_free(user):
@@ -229,12 +242,15 @@ def test_a_role_is_remembered_with_the_token(shop, user):
 
 
 def test_rate_limit_on_login_and_registration(stack):
-    """By address: the hasty one gets 429, others go on; nothing else is limited."""
+    """By address, whatever the client's headers say of it: the hasty one gets 429, others go on, and
+    nothing else is limited."""
     with shop_at(stack.url, "127.0.9.9") as hasty, shop_at(stack.url, "127.0.9.10") as other:
         bad = {"username": "x"}  # refused before any password is hashed
         for path in ("/login", "/register/init"):
-            response = until_answer(lambda path=path: hasty.request("POST", path, json=bad),
-                                    lambda answer: answer.status_code == 429, "429", 30, 0)
+            response = until_answer(
+                lambda path=path: hasty.request("POST", path, json=bad, headers={
+                    "X-Forwarded-For": f"10.0.0.{random.randrange(255)}", "X-Real-IP": "10.1.1.1"}),
+                lambda answer: answer.status_code == 429, "429", 30, 0)
             assert_problem(response, 429, "too_many_requests")
             assert int(response.headers["Retry-After"]) > 0
         ok(hasty.request("GET", "/products/1"))
