@@ -34,7 +34,8 @@ def psql(stack, database, script, **variables):
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("database", PUBLISHERS)
 def test_script_runs_in_every_publishing_database(stack, database, script):
-    assert psql(stack, database, script, subscription="billing", order=1)
+    names = stack.query(database, "select name from outbox.subscription limit 1")
+    assert psql(stack, database, script, order=1, **{"subscription": name for name, in names})
 
 
 def test_every_script_is_in_the_readme():
