@@ -34,6 +34,11 @@ RUN apt-get update \
 USER 10001:10001
 STOPSIGNAL SIGTERM
 
+FROM runtime AS shop
+COPY --from=build /src/build/bin/ /usr/local/bin/
+COPY deploy /usr/local/share/outbox-shop
+CMD ["outbox-relay", "--help"]
+
 FROM runtime AS relay
 COPY --from=build /src/build/bin/outbox-relay /usr/local/bin/
 EXPOSE 8010
@@ -49,8 +54,3 @@ EXPOSE 8080
 STOPSIGNAL SIGQUIT
 ENTRYPOINT []
 CMD ["sh", "-c", "mkdir -p $RUN && /gateway/render > $RUN/nginx.conf && exec nginx -c $RUN/nginx.conf -e stderr -g 'daemon off;'"]
-
-FROM runtime AS shop
-COPY --from=build /src/build/bin/ /usr/local/bin/
-COPY deploy /usr/local/share/outbox-shop
-CMD ["outbox-relay", "--help"]
