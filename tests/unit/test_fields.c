@@ -278,12 +278,14 @@ static void bodies_that_are_no_object_are_refused(void **state)
 /* {"a":[[[…]]]} of the given depth. */
 static char *nested(size_t depth)
 {
-    char *text = malloc(2 * depth + 8);
+    char *text = calloc(1, 2 * depth + 8);
     assert_non_null(text);
     char *end = stpcpy(text, "{\"a\":");
-    memset(end, '[', depth - 1);
-    memset(end + depth - 1, ']', depth - 1);
-    memcpy(end + 2 * (depth - 1), "}", 2);
+    for (size_t i = 1; i < depth; i++)
+        *end++ = '[';
+    for (size_t i = 1; i < depth; i++)
+        *end++ = ']';
+    *end = '}';
     return text;
 }
 
