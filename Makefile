@@ -76,7 +76,7 @@ $(BUILD)/bin/outbox-relay: $(BUILD)/obj/outbox-relay/main.o $(BUILD)/librelay.a 
 # A test may name further objects as prerequisites; the archives come last, whoever needs them.
 $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/librelay.a $(BUILD)/libshared.a
 	@mkdir -p $(@D)
-	$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) -lcmocka -o $@
+	$(call quiet,LINK,$@)$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) -lcmocka -o $@
 
 clean: ## remove what was built (not .run/)
 	rm -rf $(BUILD)

@@ -93,9 +93,11 @@ static size_t escape(const unsigned char *from, char to[8], size_t *ret_consumed
         memcpy(to, from, valid);
         return valid;
     }
-    if (*from == '"' || *from == '\\') {
+    static const char SPECIAL[] = "\"\\\n\t\r", WRITTEN[] = "\"\\ntr";
+    const char *special = *from ? strchr(SPECIAL, *from) : NULL;
+    if (special) {
         to[0] = '\\';
-        to[1] = (char)*from;
+        to[1] = WRITTEN[special - SPECIAL];
         return 2;
     }
     if (*from < 0x20 || *from == 0x7F)

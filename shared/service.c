@@ -309,7 +309,10 @@ static void wait_for_stop(const sigset_t *set)
     while (sigwait(set, &signal_number))
         ;
     log_info("stopping", LOG_TEXT("signal", signal_number == SIGTERM ? "SIGTERM" : "SIGINT"));
-    pthread_sigmask(SIG_UNBLOCK, set, NULL); /* a second one ends the process at once */
+    sigset_t interrupt; /* who presses Ctrl-C again does not want to wait; SIGTERM may come twice */
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_UNBLOCK, &interrupt, NULL);
     alarm((unsigned)(running.settings.shutdown_timeout_ms / 1000) + SHUTDOWN_GRACE_S);
 }
 
