@@ -216,6 +216,20 @@ void metric_observe(struct metric *metric, const char *const *values, double val
     pthread_mutex_unlock(&metric->lock);
 }
 
+void metric_observe_counts(
+    struct metric *metric, const char *const *values, const uint64_t *counts, double sum)
+{
+    pthread_mutex_lock(&metric->lock);
+    struct series *series = find_or_add(metric, values);
+    for (size_t i = 0; series && i <= metric->bound_count; i++) {
+        series->bound[i] += counts[i];
+        series->count += counts[i];
+    }
+    if (series)
+        series->value += sum;
+    pthread_mutex_unlock(&metric->lock);
+}
+
 void metric_remove(struct metric *metric, const char *const *values)
 {
     pthread_mutex_lock(&metric->lock);

@@ -6,6 +6,7 @@
 #define SHARED_METRICS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct metric;
 
@@ -28,6 +29,10 @@ extern const size_t METRIC_SECONDS_COUNT;
 void metric_add(struct metric *metric, const char *const *values, double amount);    /* counter */
 void metric_set(struct metric *metric, const char *const *values, double value);     /* gauge */
 void metric_observe(struct metric *metric, const char *const *values, double value); /* histogram */
+/* Many observations of a histogram at once: `counts` has one number for each bound and one for +Inf
+ * (not cumulated), `sum` is the sum of all values. */
+void metric_observe_counts(
+    struct metric *metric, const char *const *values, const uint64_t *counts, double sum);
 void metric_remove(struct metric *metric, const char *const *values); /* a label set that is gone */
 
 /* Called before each exposition, to set gauges that are read rather than kept. */
