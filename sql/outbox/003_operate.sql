@@ -320,3 +320,20 @@ end
 $$;
 comment on function outbox.advance_key(text, text, text) is
     'Internal: lets the next blocked event of a key go; returns whether one did.';
+
+-- The relay ----------------------------------------------------------------------------------------
+
+-- The row lock makes an election wait for writes of the epoch before, and the other way round.
+create function outbox.fence(epoch bigint) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform from outbox.lease l where l.epoch = fence.epoch for share;
+    if not found then
+        raise exception 'another relay has been elected since epoch %', epoch using errcode = 'OB001';
+    end if;
+end
+$$;
+comment on function outbox.fence(bigint) is
+    'First statement of every write of the relay: fails when its epoch is over.';

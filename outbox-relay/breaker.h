@@ -1,0 +1,21 @@
+/* The breaker of a subscription's endpoint: closed (all lanes send), open (nothing is sent), half
+ * open (one request at a time, until one gets through). */
+#ifndef RELAY_BREAKER_H
+#define RELAY_BREAKER_H
+
+#include "outbox-relay/subscription.h"
+
+void breaker_init(struct subscription *subscription);
+
+/* Whether another request may be started now. */
+bool breaker_lets_through(const struct subscription *subscription);
+
+/* A request got an answer that is not the endpoint's failure. Closes the breaker when it was on
+ * trial. */
+void breaker_success(struct subscription *subscription);
+
+/* A request failed by the endpoint's fault. `error` is kept for people, `retry_after_s` is -1 when
+ * the receiver asked for nothing. */
+void breaker_failure(struct subscription *subscription, const char *error, int64_t retry_after_s);
+
+#endif

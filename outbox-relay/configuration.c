@@ -1,0 +1,284 @@
+/* See configuration.h. */
+#include "outbox-relay/configuration.h"
+#include "outbox-relay/lane.h"
+#include "outbox-relay/reader.h"
+#include "outbox-relay/secret.h"
+#include "outbox-relay/statements.h"
+#include "shared/log.h"
+
+#include <string.h>
+
+#define US_PER_MS INT64_C(1000)
+
+struct configuration {
+    PGresult *subscriptions, *secrets, *parked_keys, *counts;
+};
+
+static void clear(struct configuration *loaded)
+{
+    PQclear(loaded->subscriptions);
+    PQclear(loaded->secrets);
+    PQclear(loaded->parked_keys);
+    PQclear(loaded->counts);
+    *loaded = (struct configuration){0};
+}
+
+void configuration_free(struct source *source)
+{
+    if (source->loading)
+        clear(source->loading);
+    free(source->loading);
+    source->loading = NULL;
+}
+
+static struct subscription *find(const struct source *source, const char *name)
+{
+    struct subscription *s = source->subscriptions;
+    while (s && (s->gone || strcmp(s->name, name) != 0))
+        s = s->next;
+    return s;
+}
+
+static bool is_idle(const struct subscription *s)
+{
+    return s->in_flight == 0 && s->writes == 0;
+}
+
+/* Subscriptions ----------------------------------------------------------------------------------
+ */
+
+static void add(struct source *source, const PGresult *rows, int row)
+{
+    struct subscription *s = subscription_new(source, rows, row);
+    if (!s || reader_join(s) < 0) {
+        subscription_free(s);
+        source_fail(source, "a subscription can't be set up: no memory, or a malformed row");
+        return;
+    }
+    s->seen = true;
+    s->retry_due = true;
+    s->next = source->subscriptions;
+    source->subscriptions = s;
+    log_info("subscription", LOG_TEXT("source", source->name), LOG_TEXT("subscription", s->name),
+        LOG_TEXT("url", s->url), LOG_INT("position", s->settled.position));
+}
+
+/* Someone has moved the cursor: forgets what is queued and begins there. */
+static void begin_anew(struct subscription *s, const PGresult *rows, int row)
+{
+    subscription_drop_queue(s);
+    if (subscription_set_cursor(s, rows, row) < 0) {
+        source_fail(s->source, "a cursor can't be read");
+        return;
+    }
+    s->reload = false;
+    if (reader_join(s) < 0)
+        source_fail(s->source, "out of memory");
+    log_info("subscription begins anew", LOG_TEXT("source", s->source->name),
+        LOG_TEXT("subscription", s->name), LOG_INT("position", s->settled.position));
+}
+
+static void change(struct subscription *s, const PGresult *rows, int row)
+{
+    s->seen = true;
+    bool was_active = s->active;
+    if (subscription_configure(s, rows, row) < 0) {
+        source_fail(s->source, "out of memory");
+        return;
+    }
+    if (s->active && !was_active)
+        s->retry_due = true;
+    if (strcmp(s->generation, PQgetvalue(rows, row, SUBSCRIPTION_GENERATION)) != 0)
+        s->reload = true;
+    if (!s->reload)
+        return;
+    reader_leave(s);
+    if (is_idle(s))
+        begin_anew(s, rows, row);
+}
+
+static void apply_subscriptions(struct source *source, const PGresult *rows)
+{
+    for (struct subscription *s = source->subscriptions; s; s = s->next)
+        s->seen = false;
+    for (int row = 0; row < PQntuples(rows) && !source->failure; row++) {
+        struct subscription *s = find(source, PQgetvalue(rows, row, SUBSCRIPTION_NAME));
+        if (s)
+            change(s, rows, row);
+        else
+            add(source, rows, row);
+    }
+    for (struct subscription *s = source->subscriptions; s; s = s->next) {
+        if (s->seen || s->gone)
+            continue;
+        log_info("subscription is removed", LOG_TEXT("source", source->name),
+            LOG_TEXT("subscription", s->name));
+        s->gone = true;
+        reader_leave(s);
+    }
+}
+
+/* Secrets ----------------------------------------------------------------------------------------
+ */
+
+/* Makes the signer of one subscription from its valid secrets, the newest first. Returns the ms
+ * until one of them ends, or -1. */
+static int64_t apply_secrets_of(struct subscription *s, const PGresult *rows)
+{
+    struct webhook_key keys[SIGNER_MAX_KEYS];
+    size_t count = 0;
+    int64_t ends_ms = -1;
+    for (int row = 0; row < PQntuples(rows) && count < SIGNER_MAX_KEYS; row++) {
+        if (strcmp(PQgetvalue(rows, row, 0), s->name) != 0)
+            continue;
+        int ret = secret_resolve(PQgetvalue(rows, row, 1), &keys[count]);
+        if (ret < 0) {
+            log_error("a signing secret can't be read", LOG_TEXT("source", s->source->name),
+                LOG_TEXT("subscription", s->name), LOG_TEXT("error", strerror(-ret)));
+            continue;
+        }
+        count++;
+        int64_t left = PQgetisnull(rows, row, 2) ? -1 : strtoll(PQgetvalue(rows, row, 2), NULL, 10);
+        if (left >= 0 && (ends_ms < 0 || left < ends_ms))
+            ends_ms = left;
+    }
+    signer_free(s->signer);
+    s->signer = count ? signer_new(keys, count) : NULL;
+    explicit_bzero(keys, sizeof(keys));
+    if (!s->signer)
+        log_error("no valid secret, nothing is sent", LOG_TEXT("source", s->source->name),
+            LOG_TEXT("subscription", s->name));
+    return ends_ms;
+}
+
+static void apply_secrets(struct source *source, const PGresult *rows)
+{
+    int64_t next_ms = -1;
+    for (struct subscription *s = source->subscriptions; s; s = s->next) {
+        int64_t ends_ms = s->gone ? -1 : apply_secrets_of(s, rows);
+        if (ends_ms >= 0 && (next_ms < 0 || ends_ms < next_ms))
+            next_ms = ends_ms;
+    }
+    if (next_ms >= 0)
+        loop_timer_start(source->loop, &source->secret_timer, next_ms * US_PER_MS);
+}
+
+/* Parked keys ------------------------------------------------------------------------------------
+ */
+
+static struct text cell(const PGresult *rows, int row, int column)
+{
+    return (struct text){PQgetvalue(rows, row, column), (uint32_t)PQgetlength(rows, row, column)};
+}
+
+static void apply_parked_keys(struct source *source, const PGresult *rows)
+{
+    for (struct subscription *s = source->subscriptions; s; s = s->next)
+        keyset_forget_parked(&s->parked);
+    for (int row = 0; row < PQntuples(rows); row++) {
+        struct subscription *s = find(source, PQgetvalue(rows, row, 0));
+        if (!s)
+            continue;
+        uint64_t key = event_key(cell(rows, row, 1), cell(rows, row, 2));
+        keyset_add(&s->parked, key)->parked += strtoll(PQgetvalue(rows, row, 3), NULL, 10);
+    }
+    for (struct subscription *s = source->subscriptions; s; s = s->next) {
+        keyset_sweep(&s->parked);
+        s->retry_due = true; /* what is due may have changed */
+    }
+}
+
+/* Loading ----------------------------------------------------------------------------------------
+ */
+
+static PGresult *usable(PGresult *take_result)
+{
+    if (PQresultStatus(take_result) == PGRES_TUPLES_OK)
+        return take_result;
+    PQclear(take_result);
+    return NULL;
+}
+
+static void on_subscriptions(void *context, PGresult *take_result)
+{
+    ((struct configuration *)context)->subscriptions = usable(take_result);
+}
+
+static void on_secrets(void *context, PGresult *take_result)
+{
+    ((struct configuration *)context)->secrets = usable(take_result);
+}
+
+static void on_parked_keys(void *context, PGresult *take_result)
+{
+    ((struct configuration *)context)->parked_keys = usable(take_result);
+}
+
+static void on_loaded(void *context, const char *sqlstate)
+{
+    struct source *source = context;
+    struct configuration *loaded = source->loading;
+    source->reload_in_flight = false;
+    if (sqlstate) {
+        source_write_failed(source, sqlstate);
+        return;
+    }
+    apply_subscriptions(source, loaded->subscriptions);
+    if (!source->failure) {
+        apply_secrets(source, loaded->secrets);
+        apply_parked_keys(source, loaded->parked_keys);
+    }
+    clear(loaded);
+    source_loaded(source);
+}
+
+void configuration_load(struct source *source)
+{
+    source->reload_wanted = true;
+    if (source->reload_in_flight)
+        return;
+    if (!source->loading && !(source->loading = calloc(1, sizeof(struct configuration)))) {
+        source_fail(source, "out of memory");
+        return;
+    }
+    source->reload_wanted = false;
+    source->reload_in_flight = true;
+    clear(source->loading);
+    pg_send(source->work, &LOAD_SUBSCRIPTIONS, NULL, on_subscriptions, source->loading);
+    pg_send(source->work, &LOAD_SECRETS, NULL, on_secrets, source->loading);
+    pg_send(source->work, &LOAD_PARKED_KEYS, NULL, on_parked_keys, source->loading);
+    pg_commit(source->work, on_loaded, source);
+}
+
+/* What had to wait -------------------------------------------------------------------------------
+ */
+
+static void settle_one(struct subscription *s)
+{
+    if (!is_idle(s))
+        return;
+    if (s->reload) {
+        reader_leave(s);
+        source_reload(s->source); /* which ends in begin_anew() */
+    } else if (s->wanted_in_flight != s->max_in_flight &&
+               lanes_resize(s, s->wanted_in_flight) < 0) {
+        source_fail(s->source, "out of memory");
+    }
+}
+
+void configuration_settle(struct source *source)
+{
+    struct subscription **link = &source->subscriptions;
+    while (*link) {
+        struct subscription *s = *link;
+        if (s->gone && is_idle(s)) {
+            *link = s->next;
+            source_stats_gone(source, s->name);
+            subscription_free(s);
+            continue;
+        }
+        if (!s->gone)
+            settle_one(s);
+        link = &s->next;
+    }
+}

@@ -1,0 +1,22 @@
+/* Lanes: what is sent, one request at a time each, and what its answer brings about. */
+#ifndef RELAY_LANE_H
+#define RELAY_LANE_H
+
+#include "outbox-relay/subscription.h"
+
+void lane_init(struct lane *lane, struct subscription *subscription, bool for_parked);
+void lane_release(struct lane *lane);
+
+void lane_push(struct lane *lane, struct item *item);
+bool lane_has_work(const struct lane *lane);
+
+/* Starts the next request when there is something to send and it may be sent. */
+void lane_kick(struct lane *lane);
+
+/* Kicks all lanes; while the endpoint is on trial only until one request is under way. */
+void lanes_kick(struct subscription *subscription);
+
+/* Spreads what waits over `count` lanes anew; none may be in flight. Errors: -ENOMEM. */
+MUST_CHECK int lanes_resize(struct subscription *subscription, int max_in_flight);
+
+#endif

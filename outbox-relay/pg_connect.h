@@ -1,0 +1,20 @@
+/* Connects to PostgreSQL in a thread of its own and hands the connection to the loop. Internal to
+ * pg.c. */
+#ifndef RELAY_PG_CONNECT_H
+#define RELAY_PG_CONNECT_H
+
+#include "outbox-relay/pg.h"
+
+struct pg_connecting;
+
+/* `done` is called once in the loop's thread, with a connection that has been set up, or with an
+ * error (borrowed for the call) and a connection that may be NULL; it takes the connection.
+ * Errors: -ENOMEM, -EAGAIN (no thread). */
+MUST_CHECK int pg_connecting_start(struct loop *loop, const struct pg_settings *settings,
+    void (*done)(void *context, PGconn *take_connection, const char *error), void *context,
+    struct pg_connecting **ret_connecting);
+
+/* `done` will not be called; the thread cleans up behind itself. */
+void pg_connecting_abandon(struct pg_connecting *connecting);
+
+#endif

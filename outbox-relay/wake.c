@@ -1,0 +1,123 @@
+/* See wake.h. */
+#include "outbox-relay/wake.h"
+#include "outbox-relay/reader.h"
+#include "outbox-relay/statements.h"
+
+#define US_PER_MS INT64_C(1000)
+/* Reads that find nothing before the relay tries to sleep: a busy system is spared the
+ * notifications. */
+#define IDLE_READS 2
+#define IDLE_WAIT_US INT64_C(1000)
+#define LONGEST_WAIT_US INT64_C(25000) /* while an emitter is in flight */
+
+static void poll_now(struct source *source)
+{
+    readers_all_due(source);
+    source_wants_turn(source);
+}
+
+static void on_timer(void *context)
+{
+    struct source *source = context;
+    if (source->wake.state == WAKE_ASLEEP) {
+        source->wake.state = WAKE_FINAL; /* the lock is held: as before a sleep */
+        stat_add(&source->stats.wakes_poll, 1);
+    }
+    poll_now(source);
+}
+
+static void wait_us(struct source *source, int64_t delay_us)
+{
+    loop_timer_start(source->loop, &source->wake.timer, delay_us);
+}
+
+static void fall_asleep(struct source *source)
+{
+    source->wake.state = WAKE_ASLEEP;
+    wait_us(source, source->settings->safety_poll_ms * US_PER_MS);
+}
+
+static void wake_up(struct source *source)
+{
+    pg_send(source->session, &UNLOCK_SLEEP, NULL, NULL, NULL);
+    pg_commit(source->session, NULL, NULL);
+    source->wake.state = WAKE_AWAKE;
+}
+
+static void on_sleep_lock(void *context, PGresult *take_result)
+{
+    AUTO_RESULT PGresult *result = take_result;
+    struct source *source = context;
+    struct wake *wake = &source->wake;
+    if (PQresultStatus(result) != PGRES_TUPLES_OK || wake->state != WAKE_LOCKING)
+        return;
+    if (*PQgetvalue(result, 0, 0) == 't') {
+        wake->refusals = 0;
+        wake->state = WAKE_FINAL;
+        poll_now(source);
+        return;
+    }
+    /* An emitter is in flight: it has seen a relay that is awake, so look again soon. */
+    int64_t wait = IDLE_WAIT_US << (wake->refusals < 5 ? wake->refusals++ : 5);
+    wake->state = WAKE_AWAKE;
+    wait_us(source, wait < LONGEST_WAIT_US ? wait : LONGEST_WAIT_US);
+}
+
+static void try_to_sleep(struct source *source)
+{
+    source->wake.state = WAKE_LOCKING;
+    pg_send(source->session, &TRY_SLEEP_LOCK, NULL, on_sleep_lock, source);
+    pg_commit(source->session, NULL, NULL);
+}
+
+static void after_empty_tick(struct source *source)
+{
+    struct wake *wake = &source->wake;
+    if (source->polling)
+        wait_us(source, source->settings->poll_interval_ms * US_PER_MS);
+    else if (wake->state == WAKE_FINAL)
+        fall_asleep(source);
+    else if (wake->state == WAKE_AWAKE && ++wake->idle_reads < IDLE_READS)
+        wait_us(source, IDLE_WAIT_US);
+    else if (wake->state == WAKE_AWAKE)
+        try_to_sleep(source);
+}
+
+void wake_after_tick(struct source *source, bool found)
+{
+    struct wake *wake = &source->wake;
+    if (!found) {
+        after_empty_tick(source);
+        return;
+    }
+    wake->idle_reads = 0;
+    wake->refusals = 0;
+    if (wake->state == WAKE_FINAL || wake->state == WAKE_ASLEEP) {
+        loop_timer_stop(source->loop, &wake->timer);
+        wake_up(source);
+    }
+    poll_now(source);
+}
+
+void wake_notified(struct source *source)
+{
+    struct wake *wake = &source->wake;
+    stat_add(&source->stats.wakes_notify, 1);
+    if (wake->state != WAKE_ASLEEP && wake->state != WAKE_FINAL)
+        return; /* on its way to a read already */
+    wake->idle_reads = 0;
+    loop_timer_stop(source->loop, &wake->timer);
+    wake_up(source);
+    poll_now(source);
+}
+
+void wake_start(struct source *source)
+{
+    source->wake = (struct wake){.timer = {.fire = on_timer, .context = source}};
+    poll_now(source);
+}
+
+void wake_stop(struct source *source)
+{
+    loop_timer_stop(source->loop, &source->wake.timer);
+}
