@@ -1,66 +1,71 @@
-/* outbox-relay init: installs the schema outbox into any PostgreSQL database. */
-#include "outbox-relay/command.h"
-#include "shared/db.h"
+/* outbox-relay init: installs the outbox into a database, or brings it up to date. */
+#include "outbox-relay/cli_db.h"
+#include "outbox-relay/commands.h"
+
 #include "shared/log.h"
 #include "shared/migrate.h"
 
+#include <errno.h>
 #include <stdio.h>
 
-static int install(const char *dsn)
+static int apply(const struct cli_arguments *arguments, struct db *db)
 {
+    int applied = 0;
+    int error = migrate(db, &sql_outbox, &applied);
+    if (error == -EINVAL)
+        return cli_complain(arguments, CLI_FAILED,
+            "the outbox in this database was installed by another build of this version");
+    if (error)
+        return cli_complain(arguments, CLI_FAILED, "%s", db_error(db));
+    if (applied > 0)
+        printf("outbox installed: %d migration%s applied\n", applied, applied == 1 ? "" : "s");
+    else
+        printf("outbox is up to date\n");
+    return CLI_OK;
+}
+
+static int grant_roles(const struct cli_arguments *arguments, PGconn *connection)
+{
+    AUTO_RESULT PGresult *result =
+        cli_query(arguments, connection, "select outbox.grant_roles()", NULL, 0);
+    if (!result)
+        return CLI_FAILED;
+    printf("roles: %s\n", PQgetvalue(result, 0, 0));
+    return CLI_OK;
+}
+
+static int run_init(const struct cli_arguments *arguments)
+{
+    log_init("outbox-relay", LOG_LEVEL_ERROR); /* what is done is printed */
+    /* Tells why when it can't connect; the pool would not. */
+    AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
+    if (!connection)
+        return CLI_FAILED;
+    struct db_pool *pool = db_pool_new(cli_text(arguments, "source"), "outbox-relay", 1, 10000);
     struct db *db;
-    int applied;
-    struct db_pool *pool = db_pool_new(dsn, "outbox-relay", 1, 10000);
-    if (!pool)
-        return command_failed("out of memory");
-    int status = EXIT_FAILED, ret = db_acquire(pool, &db);
-    if (ret == 0) {
-        ret = migrate(db, &sql_outbox, &applied);
-        if (ret == 0)
-            status = EXIT_DONE;
-        else
-            command_failed("the schema can't be installed: %s", db_error(db));
-        db_release(db);
+    int status;
+    if (!pool || db_acquire(pool, &db)) {
+        status = cli_complain(arguments, CLI_FAILED, "the database does not answer any more");
     } else {
-        command_failed("the database can't be reached");
+        status = apply(arguments, db);
+        db_release(db);
     }
     db_pool_free(pool);
-    if (status == EXIT_DONE)
-        printf(applied ? "installed: schema outbox (%d migrations)\n"
-                       : "nothing to do: schema outbox is up to date\n",
-            applied);
-    return status;
+    return status ? status : grant_roles(arguments, connection);
 }
 
-static int run(const struct command *command, int argc, char **argv)
-{
-    static const struct option OPTIONS[] = {
-        {"source", required_argument, NULL, 's'}, {"help", no_argument, NULL, 'h'}, {0}};
-    const char *dsn = NULL;
-    int status, option;
-    while ((option = command_option(command, argc, argv, OPTIONS, &status)) != -1) {
-        if (option == -2)
-            return status;
-        dsn = optarg;
-    }
-    if (optind < argc)
-        return command_misuse(command, "unexpected argument %s", argv[optind]);
-    /* Says why a database can't be reached, in the server's own words. */
-    PGconn *connection = command_connect(command, dsn, &status);
-    if (!connection)
-        return status;
-    PQfinish(connection);
-    return install(dsn ? dsn : getenv("OUTBOX_RELAY_SOURCE"));
-}
+static const struct cli_option options[] = {CLI_SOURCE_OPTION};
 
-const struct command CMD_INIT = {
+const struct cli_command CMD_INIT = {
     .name = "init",
-    .synopsis = "--source DSN",
-    .summary = "Install the outbox into a PostgreSQL database, or bring it up to date",
-    .help = "  --source DSN   the database, as a URI or KEY=VALUE text\n"
-            "                 (default: the variable OUTBOX_RELAY_SOURCE)\n"
-            "\n"
-            "The role needs to own the database, or to have CREATE on it and on its schema\n"
-            "public. Safe to run again, and by several at the same time.\n",
-    .run = run,
+    .operands = "",
+    .summary = "install the outbox into a database, or bring it up to date",
+    .details =
+        "Creates the schema outbox with its tables, functions and views, as the owner of the\n"
+        "database; no superuser is needed. Harmless twice and in parallel. The group roles\n"
+        "outbox_emitter, outbox_relay, outbox_operator and outbox_reader are created where the\n"
+        "role may, and get what each needs.",
+    .options = options,
+    .option_count = ARRAY_SIZE(options),
+    .run = run_init,
 };

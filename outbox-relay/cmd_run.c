@@ -1,5 +1,5 @@
 /* outbox-relay run: relays from any number of sources until SIGTERM. */
-#include "outbox-relay/command.h"
+#include "outbox-relay/commands.h"
 #include "outbox-relay/relay_metrics.h"
 #include "outbox-relay/source.h"
 #include "shared/http.h"
@@ -30,55 +30,56 @@ static bool name_valid(const char *name)
     return length > 0 && length <= 63 && name[length] == '\0';
 }
 
-static int add_source(const struct command *command, struct run *run, const char *entry)
+static int add_source(const struct cli_arguments *arguments, struct run *run, const char *entry)
 {
     AUTO_FREE char *name = strdup(entry);
     char *equals = name ? strchr(name, '=') : NULL;
     if (!equals)
-        return command_misuse(command, "a source is NAME=DSN");
+        return cli_complain(arguments, CLI_WRONG_USE, "a source is NAME=DSN");
     *equals = '\0';
     if (!name_valid(name))
-        return command_misuse(
-            command, "a source's name has letters, digits, '.', '_' and '-' only: %s", name);
+        return cli_complain(arguments, CLI_WRONG_USE,
+            "a source's name has letters, digits, '.', '_' and '-' only: %s", name);
     for (size_t i = 0; i < run->count; i++)
         if (strcmp(run->sources[i]->name, name) == 0)
-            return command_misuse(command, "two sources have the name %s", name);
+            return cli_complain(arguments, CLI_WRONG_USE, "two sources have the name %s", name);
     if (run->count == MAX_SOURCES)
-        return command_misuse(command, "more than %d sources", MAX_SOURCES);
+        return cli_complain(arguments, CLI_WRONG_USE, "more than %d sources", MAX_SOURCES);
     int ret = source_new(name, equals + 1, &run->settings, &run->sources[run->count]);
     if (ret < 0)
-        return command_failed("source %s: %s", name, strerror(-ret));
+        return cli_complain(arguments, CLI_FAILED, "source %s: %s", name, strerror(-ret));
     run->count++;
-    return EXIT_DONE;
+    return CLI_OK;
 }
 
 /* NAME=CONNINFO entries, separated by newlines or ';'. */
-static int add_sources_from_environment(const struct command *command, struct run *run)
+static int add_sources_from_environment(const struct cli_arguments *arguments, struct run *run)
 {
     AUTO_FREE char *list = strdup(run->settings.sources);
     char *rest = list;
     for (char *entry = strsep(&rest, "\n;"); entry; entry = strsep(&rest, "\n;")) {
         entry += strspn(entry, " \t\r");
-        int status = *entry ? add_source(command, run, entry) : EXIT_DONE;
-        if (status != EXIT_DONE)
+        int status = *entry ? add_source(arguments, run, entry) : CLI_OK;
+        if (status != CLI_OK)
             return status;
     }
-    return EXIT_DONE;
+    return CLI_OK;
 }
 
 /* Server -----------------------------------------------------------------------------------------
  */
 
-static int start_server(const struct command *command, struct run *run)
+static int start_server(const struct cli_arguments *arguments, struct run *run)
 {
     const char *listen = run->settings.listen;
     if (strcmp(listen, "off") == 0)
-        return EXIT_DONE;
+        return CLI_OK;
     AUTO_FREE char *address = strdup(listen);
     char *colon = address ? strrchr(address, ':') : NULL, *end;
     long port = colon ? strtol(colon + 1, &end, 10) : -1;
     if (!colon || colon == address || *end || end == colon + 1 || port < 0 || port > 65535)
-        return command_misuse(command, "--listen is ADDRESS:PORT or off, not %s", listen);
+        return cli_complain(
+            arguments, CLI_WRONG_USE, "--listen is ADDRESS:PORT or off, not %s", listen);
     *colon = '\0';
     struct http_settings settings = {
         .program = "outbox-relay",
@@ -91,12 +92,13 @@ static int start_server(const struct command *command, struct run *run)
     };
     int ret = http_server_start(&settings, &run->server);
     if (ret < 0)
-        return command_failed("can't listen on %s: %s (choose with --listen or "
-                              "OUTBOX_RELAY_LISTEN)",
+        return cli_complain(arguments, CLI_FAILED,
+            "can't listen on %s: %s (choose with --listen or "
+            "OUTBOX_RELAY_LISTEN)",
             listen, strerror(-ret));
     log_info(
         "listening", LOG_TEXT("address", address), LOG_INT("port", http_server_port(run->server)));
-    return EXIT_DONE;
+    return CLI_OK;
 }
 
 /* Life -------------------------------------------------------------------------------------------
@@ -112,17 +114,18 @@ static void block_signals(sigset_t *signals)
     signal(SIGPIPE, SIG_IGN);
 }
 
-static int start_sources(struct run *run)
+static int start_sources(const struct cli_arguments *arguments, struct run *run)
 {
     for (; run->started < run->count; run->started++) {
         struct source *source = run->sources[run->started];
         int ret = source_start(source);
         if (ret < 0)
-            return command_failed("source %s: %s", source->name, strerror(-ret));
+            return cli_complain(
+                arguments, CLI_FAILED, "source %s: %s", source->name, strerror(-ret));
         log_info(
             "watching", LOG_TEXT("source", source->name), LOG_TEXT("wake", run->settings.wake));
     }
-    return EXIT_DONE;
+    return CLI_OK;
 }
 
 static void stop_sources(struct run *run)
@@ -134,16 +137,16 @@ static void stop_sources(struct run *run)
         source_join(run->sources[i], i < run->started);
 }
 
-static int relay(const struct command *command, struct run *run)
+static int relay(const struct cli_arguments *arguments, struct run *run)
 {
     sigset_t signals;
     int signal_number;
     block_signals(&signals);
     relay_metrics_start(run->sources, run->count);
-    int status = start_server(command, run);
-    if (status == EXIT_DONE)
-        status = start_sources(run);
-    if (status == EXIT_DONE) {
+    int status = start_server(arguments, run);
+    if (status == CLI_OK)
+        status = start_sources(arguments, run);
+    if (status == CLI_OK) {
         sigwait(&signals, &signal_number);
         log_info("stopping", LOG_TEXT("signal", strsignal(signal_number)));
     }
@@ -156,92 +159,101 @@ static int relay(const struct command *command, struct run *run)
 /* Options ----------------------------------------------------------------------------------------
  */
 
-static int load_settings(struct run *run)
+static int load_settings(const struct cli_arguments *arguments, struct run *run)
 {
     AUTO_FREE char *error = NULL;
-    enum log_level level;
-    if (settings_load(RELAY_SETTINGS, RELAY_SETTINGS_COUNT, &run->settings, &error) < 0) {
-        command_failed("%s", error);
-        return EXIT_USAGE;
-    }
-    log_init("outbox-relay",
-        log_level_parse(run->settings.log_level, &level) == 0 ? level : LOG_LEVEL_INFO);
-    return EXIT_DONE;
+    enum log_level level = LOG_LEVEL_INFO;
+    if (settings_load(RELAY_SETTINGS, RELAY_SETTINGS_COUNT, &run->settings, &error) < 0)
+        return cli_complain(arguments, CLI_WRONG_USE, "%s", error);
+    if (log_level_parse(run->settings.log_level, &level) < 0)
+        level = LOG_LEVEL_INFO; /* the settings know the levels */
+    log_init("outbox-relay", level);
+    return CLI_OK;
 }
 
-static int replace(char **setting, const char *value)
+/* An option in place of a setting. */
+static int override(const struct cli_arguments *arguments, const char *option, char **setting)
 {
-    char *copy = strdup(value);
+    const char *value = cli_text(arguments, option);
+    char *copy = value ? strdup(value) : NULL;
+    if (!value)
+        return CLI_OK;
     if (!copy)
-        return command_failed("out of memory");
+        return cli_complain(arguments, CLI_FAILED, "out of memory");
     free(*setting);
     *setting = copy;
-    return EXIT_DONE;
+    return CLI_OK;
 }
 
-static int parse(const struct command *command, struct run *run, int argc, char **argv)
+static int add_sources(const struct cli_arguments *arguments, struct run *run)
 {
-    static const struct option OPTIONS[] = {
-        {"source", required_argument, NULL, 's'},
-        {"listen", required_argument, NULL, 'l'},
-        {"wake", required_argument, NULL, 'w'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
-    int status = EXIT_DONE, option;
-    /* The settings first: sources are made from them. */
-    while (status == EXIT_DONE &&
-           (option = command_option(command, argc, argv, OPTIONS, &status)) != -1) {
-        if (option == 'l')
-            status = replace(&run->settings.listen, optarg);
-        else if (option == 'w' && strcmp(optarg, "listen") != 0 && strcmp(optarg, "poll") != 0)
-            status = command_misuse(command, "--wake is listen or poll, not %s", optarg);
-        else if (option == 'w')
-            status = replace(&run->settings.wake, optarg);
-        else if (option == -2)
-            return status == EXIT_DONE ? -1 : status; /* --help has been answered */
-    }
-    if (status == EXIT_DONE && optind < argc)
-        return command_misuse(command, "unexpected argument %s", argv[optind]);
-    optind = 1;
-    while (status == EXIT_DONE &&
-           (option = command_option(command, argc, argv, OPTIONS, &status)) != -1)
-        if (option == 's')
-            status = add_source(command, run, optarg);
-    if (status == EXIT_DONE && run->count == 0)
-        status = add_sources_from_environment(command, run);
-    if (status == EXIT_DONE && run->count == 0)
-        status = command_misuse(
-            command, "say what to watch with --source NAME=DSN or OUTBOX_RELAY_SOURCES");
+    const char *const *entries;
+    int count = cli_list(arguments, "source", &entries), status = CLI_OK;
+    for (int i = 0; i < count && status == CLI_OK; i++)
+        status = add_source(arguments, run, entries[i]);
+    if (count == 0)
+        status = add_sources_from_environment(arguments, run);
+    if (status == CLI_OK && run->count == 0)
+        return cli_complain(arguments, CLI_WRONG_USE,
+            "say what to watch: --source NAME=DSN, or OUTBOX_RELAY_SOURCES");
     return status;
 }
 
-static int run_command(const struct command *command, int argc, char **argv)
+static int run_relay(const struct cli_arguments *arguments)
 {
-    static struct run run; /* metrics look at it as long as the program lives */
-    int status = load_settings(&run);
-    if (status == EXIT_DONE)
-        status = parse(command, &run, argc, argv);
-    if (status == EXIT_DONE)
-        status = relay(command, &run);
+    static struct run run; /* the metrics look at it as long as the program lives */
+    if (cli_flag(arguments, "settings-markdown")) {
+        settings_print_markdown(stdout, RELAY_SETTINGS, RELAY_SETTINGS_COUNT);
+        return CLI_OK;
+    }
+    if (cli_flag(arguments, "settings")) {
+        settings_print_help(stdout, RELAY_SETTINGS, RELAY_SETTINGS_COUNT);
+        return CLI_OK;
+    }
+    int status = load_settings(arguments, &run);
+    if (status == CLI_OK)
+        status = override(arguments, "listen", &run.settings.listen);
+    if (status == CLI_OK)
+        status = override(arguments, "wake", &run.settings.wake);
+    if (status == CLI_OK)
+        status = add_sources(arguments, &run);
+    if (status == CLI_OK)
+        status = relay(arguments, &run);
     else
         stop_sources(&run);
     settings_release(RELAY_SETTINGS, RELAY_SETTINGS_COUNT, &run.settings);
-    return status < 0 ? EXIT_DONE : status;
+    return status;
 }
 
-const struct command CMD_RUN = {
+static const struct cli_option options[] = {
+    {.name = "source",
+        .type = CLI_LIST,
+        .metavar = "NAME=DSN",
+        .help = "publishing database; its events have the CloudEvents source /NAME; default: those "
+                "of $OUTBOX_RELAY_SOURCES"},
+    {.name = "listen",
+        .type = CLI_TEXT,
+        .metavar = "ADDR:PORT",
+        .help = "where /metrics, /livez and /readyz are, or off; default: $OUTBOX_RELAY_LISTEN, "
+                "else 127.0.0.1:8010"},
+    {.name = "wake",
+        .type = CLI_TEXT,
+        .metavar = "MODE",
+        .choices = "listen|poll",
+        .help = "poll where a transaction-pooling proxy is in between; default: "
+                "$OUTBOX_RELAY_WAKE, else listen"},
+    {.name = "settings", .type = CLI_FLAG, .help = "print the environment variables, and end"},
+    {.name = "settings-markdown", .type = CLI_FLAG, .help = "the same as a Markdown table"},
+};
+
+const struct cli_command CMD_RUN = {
     .name = "run",
-    .synopsis = "--source NAME=DSN … [--listen ADDRESS:PORT] [--wake listen|poll]",
-    .summary = "Deliver the events of one or more databases, until SIGTERM",
-    .help =
-        "  --source NAME=DSN       a publishing database; its events have the CloudEvents source\n"
-        "                          /NAME (default: those of OUTBOX_RELAY_SOURCES)\n"
-        "  --listen ADDRESS:PORT   where /metrics, /livez and /readyz are, or off\n"
-        "                          (default 127.0.0.1:8010)\n"
-        "  --wake listen|poll      poll where a transaction-pooling proxy is in between\n"
-        "\n"
-        "Any number of relays may run for a database: one is active, the others stand by.\n"
-        "Further settings are environment variables: outbox-relay --settings.\n",
-    .run = run_command,
+    .operands = "",
+    .summary = "deliver the events of one or more databases, until SIGTERM",
+    .details =
+        "Any number of relays may run for a database: one is active, the others stand by. A\n"
+        "database that can't be reached is tried again, with backoff.",
+    .options = options,
+    .option_count = ARRAY_SIZE(options),
+    .run = run_relay,
 };

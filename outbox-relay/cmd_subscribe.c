@@ -1,148 +1,221 @@
-/* outbox-relay subscribe: makes or changes a subscription. */
-#include "outbox-relay/buffer.h"
-#include "outbox-relay/command.h"
+/* outbox-relay subscribe and unsubscribe. */
+#include "outbox-relay/cli_db.h"
+#include "outbox-relay/cli_output.h"
+#include "outbox-relay/commands.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
-enum option_id {
-    OPT_SOURCE = 256,
-    OPT_URL,
-    OPT_TYPES,
-    OPT_BATCH_SIZE,
-    OPT_MAX_IN_FLIGHT,
-    OPT_TIMEOUT_MS,
-    OPT_MAX_ATTEMPTS,
-    OPT_RETRY_BASE_MS,
-    OPT_RETRY_MAX_MS,
-    OPT_ON_DEAD,
-    OPT_SECRET,
-    OPT_FROM_BEGINNING,
-    OPT_END
-};
+#define SECRET_MAX 1024
 
-static const struct option OPTIONS[] = {
-    {"source", required_argument, NULL, OPT_SOURCE},
-    {"url", required_argument, NULL, OPT_URL},
-    {"types", required_argument, NULL, OPT_TYPES},
-    {"batch-size", required_argument, NULL, OPT_BATCH_SIZE},
-    {"max-in-flight", required_argument, NULL, OPT_MAX_IN_FLIGHT},
-    {"timeout-ms", required_argument, NULL, OPT_TIMEOUT_MS},
-    {"max-attempts", required_argument, NULL, OPT_MAX_ATTEMPTS},
-    {"retry-base-ms", required_argument, NULL, OPT_RETRY_BASE_MS},
-    {"retry-max-ms", required_argument, NULL, OPT_RETRY_MAX_MS},
-    {"on-dead", required_argument, NULL, OPT_ON_DEAD},
-    {"secret", required_argument, NULL, OPT_SECRET},
-    {"from-beginning", no_argument, NULL, OPT_FROM_BEGINNING},
-    {"help", no_argument, NULL, 'h'},
-    {0},
-};
+static const char SUBSCRIBE_SQL[] =
+    "select outbox.subscribe(name => $1, url => $2,"
+    " event_types => (select array_agg(btrim(t)) from unnest(string_to_array($3, ',')) t),"
+    " batch_size => $4::integer, max_in_flight => $5::integer, timeout_ms => $6::integer,"
+    " max_attempts => $7::integer, retry_base_ms => $8::integer, retry_max_ms => $9::integer,"
+    " on_dead => $10, secret => $11, from_beginning => $12::boolean)";
 
-#define SUBSCRIBE \
-    "select outbox.subscribe($1, $2," \
-    "  (select array_agg(trim(t)) from regexp_split_to_table($3, ',') t where trim(t) <> '')," \
-    "  $4::integer, $5::integer, $6::integer, $7::integer, $8::integer, $9::integer," \
-    "  $10, $11, $12::boolean)"
-
-/* A secret on a command line shows in `ps`: "-" reads it from standard input. */
-static const char *read_secret(const char *value, char line[256])
+/* The first line of a file. Returns NULL after telling why; else `buffer`. */
+static const char *read_secret(
+    const struct cli_arguments *arguments, const char *path, char buffer[SECRET_MAX])
 {
-    if (strcmp(value, "-") != 0)
-        return value;
-    if (!fgets(line, 256, stdin))
-        return NULL;
-    line[strcspn(line, "\r\n")] = '\0';
-    return line;
+    FILE *file = fopen(path, "re");
+    if (!file || !fgets(buffer, SECRET_MAX, file)) {
+        cli_complain(arguments, CLI_FAILED, "--secret-file %s: %s", path,
+            errno ? strerror(errno) : "it is empty");
+        buffer = NULL;
+    } else {
+        buffer[strcspn(buffer, "\r\n")] = '\0';
+    }
+    if (file)
+        fclose(file);
+    return buffer;
 }
 
-static bool is_number(const char *text)
+/* The table's constraints say the same, in words for programmers. */
+static int check_use(const struct cli_arguments *arguments)
 {
-    return *text && strlen(text) <= 9 && strspn(text, "0123456789") == strlen(text);
+    static const char name_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char *name = cli_operand(arguments, 0);
+    const char *url = cli_text(arguments, "url");
+    const char *types = cli_text(arguments, "types");
+
+    if (!*name || strlen(name) > 63 || name[strspn(name, name_letters)] || strchr("._-", *name))
+        return cli_complain(arguments, CLI_WRONG_USE,
+            "the name \"%s\" must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a "
+            "letter "
+            "or digit",
+            name);
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        return cli_complain(
+            arguments, CLI_WRONG_USE, "--url: \"%s\" is no http:// or https:// URL", url);
+    if (types &&
+        (!*types || *types == ',' || strstr(types, ",,") || types[strlen(types) - 1] == ','))
+        return cli_complain(
+            arguments, CLI_WRONG_USE, "--types: \"%s\" has an empty event type", types);
+    if (cli_text(arguments, "secret-ref") && cli_text(arguments, "secret-file"))
+        return cli_complain(
+            arguments, CLI_WRONG_USE, "--secret-ref and --secret-file exclude each other");
+    return CLI_OK;
 }
 
-static int check(const struct command *command, const char *const *values)
+static int print_outcome(
+    const struct cli_arguments *arguments, PGconn *connection, bool created, bool own_secret)
 {
-    for (int i = OPT_BATCH_SIZE; i <= OPT_RETRY_MAX_MS; i++)
-        if (values[i - OPT_SOURCE] && !is_number(values[i - OPT_SOURCE]))
-            return command_misuse(command, "--%s must be a whole number, not %s",
-                OPTIONS[i - OPT_SOURCE].name, values[i - OPT_SOURCE]);
-    const char *on_dead = values[OPT_ON_DEAD - OPT_SOURCE];
-    if (on_dead && strcmp(on_dead, "skip") != 0 && strcmp(on_dead, "block") != 0)
-        return command_misuse(command, "--on-dead must be skip or block, not %s", on_dead);
-    if (!values[OPT_URL - OPT_SOURCE])
-        return command_misuse(command, "--url is missing");
-    return EXIT_DONE;
+    const char *name = cli_operand(arguments, 0);
+    const char *from =
+        cli_flag(arguments, "from-beginning") ? "the oldest event" : "the next event";
+    if (cli_flag(arguments, "json"))
+        return cli_print_query(arguments, connection,
+            "select name, url, event_types, batch_size, max_in_flight, timeout_ms, max_attempts,"
+            " retry_base_ms, retry_max_ms, on_dead, state from outbox.subscription where name = $1",
+            &name, 1, "");
+    if (!created) {
+        printf("subscription %s changed; its cursor stays\n", name);
+        return CLI_OK;
+    }
+    printf("subscription %s created; it starts with %s\n", name, from);
+    if (own_secret)
+        return CLI_OK;
+    AUTO_RESULT PGresult *secret = cli_query(arguments, connection,
+        "select value from outbox.secret where subscription = $1 order by id desc limit 1", &name,
+        1);
+    if (secret && PQntuples(secret) == 1)
+        printf("signing secret, for the receiver: %s\n", PQgetvalue(secret, 0, 0));
+    return secret ? CLI_OK : CLI_FAILED;
 }
 
-static int subscribe(const struct command *command, const char *name, const char **options)
+static int run_subscribe(const struct cli_arguments *arguments)
 {
-    int status = EXIT_FAILED;
-    const char *values[12] = {name};
-    memcpy(&values[1], &options[1], sizeof(*options) * (OPT_FROM_BEGINNING - OPT_URL + 1));
-    if (!values[11])
-        values[11] = "false";
-    PGconn *connection = command_connect(command, options[0], &status);
+    char secret_text[SECRET_MAX];
+    const char *secret = cli_text(arguments, "secret-ref");
+    const char *secret_file = cli_text(arguments, "secret-file");
+    int status = check_use(arguments);
+    if (status)
+        return status;
+    if (secret_file && !(secret = read_secret(arguments, secret_file, secret_text)))
+        return CLI_FAILED;
+    if (!secret)
+        secret = getenv("OUTBOX_SUBSCRIPTION_SECRET");
+
+    const char *parameters[] = {cli_operand(arguments, 0), cli_text(arguments, "url"),
+        cli_text(arguments, "types"), cli_text(arguments, "batch-size"),
+        cli_text(arguments, "max-in-flight"), cli_text(arguments, "timeout-ms"),
+        cli_text(arguments, "max-attempts"), cli_text(arguments, "retry-base-ms"),
+        cli_text(arguments, "retry-max-ms"), cli_text(arguments, "on-dead"), secret,
+        cli_flag(arguments, "from-beginning") ? "true" : "false"};
+    AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
     if (!connection)
-        return status;
-    AUTO_RESULT PGresult *result = command_query(connection, SUBSCRIBE, 12, values);
-    if (result) {
-        bool created = *PQgetvalue(result, 0, 0) == 't';
-        printf("%s: subscription %s\n", created ? "made" : "changed", name);
-        status = EXIT_DONE;
-    }
-    PQfinish(connection);
-    return status;
+        return CLI_FAILED;
+    AUTO_RESULT PGresult *result =
+        cli_query(arguments, connection, SUBSCRIBE_SQL, parameters, ARRAY_SIZE(parameters));
+    if (!result)
+        return CLI_FAILED;
+    bool created = PQgetvalue(result, 0, 0)[0] == 't';
+    return print_outcome(arguments, connection, created, secret != NULL);
 }
 
-static int run(const struct command *command, int argc, char **argv)
-{
-    const char *values[OPT_END - OPT_SOURCE] = {0};
-    const char *name = NULL;
-    char line[256];
-    int status, option;
-    for (;;) {
-        option = command_option(command, argc, argv, OPTIONS, &status);
-        if (option == -2)
-            return status;
-        if (option == -1 && optind < argc) {
-            if (name)
-                return command_misuse(command, "unexpected argument %s", argv[optind]);
-            name = argv[optind++];
-            continue;
-        }
-        if (option == -1)
-            break;
-        values[option - OPT_SOURCE] = option == OPT_FROM_BEGINNING ? "true" : optarg;
-    }
-    if (!name)
-        return command_misuse(command, "the subscription's NAME is missing");
-    status = check(command, values);
-    if (status != EXIT_DONE)
-        return status;
-    const char **secret = &values[OPT_SECRET - OPT_SOURCE];
-    if (*secret && !(*secret = read_secret(*secret, line)))
-        return command_failed("no secret on standard input");
-    return subscribe(command, name, values);
-}
+static const struct cli_option subscribe_options[] = {
+    CLI_SOURCE_OPTION,
+    {.name = "url",
+        .type = CLI_TEXT,
+        .metavar = "URL",
+        .required = true,
+        .help = "callback that events are POSTed to"},
+    {.name = "types",
+        .type = CLI_TEXT,
+        .metavar = "TYPES",
+        .help = "event types, separated by commas: exact, prefixes as order.*, or * (default: *)"},
+    {.name = "batch-size",
+        .type = CLI_INT,
+        .metavar = "N",
+        .min = 1,
+        .max = 1000,
+        .help = "most events in one request; above 1, CloudEvents batches (default: 1)"},
+    {.name = "max-in-flight",
+        .type = CLI_INT,
+        .metavar = "N",
+        .min = 1,
+        .max = 256,
+        .help = "requests under way at the same time; keys are spread over them (default: 8)"},
+    {.name = "timeout-ms",
+        .type = CLI_INT,
+        .metavar = "N",
+        .min = 10,
+        .max = 600000,
+        .help = "how long one request may take (default: 10000)"},
+    {.name = "max-attempts",
+        .type = CLI_INT,
+        .metavar = "N",
+        .min = 1,
+        .max = 1000,
+        .help = "attempts of a refused event before it is dead (default: 12)"},
+    {.name = "retry-base-ms",
+        .type = CLI_INT,
+        .metavar = "N",
+        .min = 1,
+        .max = 86400000,
+        .help = "wait before the first retry; doubles with each (default: 1000)"},
+    {.name = "retry-max-ms",
+        .type = CLI_INT,
+        .metavar = "N",
+        .min = 1,
+        .max = 604800000,
+        .help = "longest wait between two retries (default: 600000)"},
+    {.name = "on-dead",
+        .type = CLI_TEXT,
+        .metavar = "POLICY",
+        .choices = "skip|block",
+        .help = "skip: the key goes on after a dead event; block: it stays (default: skip)"},
+    {.name = "secret-file",
+        .type = CLI_TEXT,
+        .metavar = "PATH",
+        .help = "file with the signing secret, whsec_…, which is stored in the database"},
+    {.name = "secret-ref",
+        .type = CLI_TEXT,
+        .metavar = "REF",
+        .help = "file:/path or env:NAME, from where the relay reads the secret itself"},
+    {.name = "from-beginning",
+        .type = CLI_FLAG,
+        .help = "start a new subscription with the oldest retained event"},
+    CLI_JSON_OPTION,
+};
 
-const struct command CMD_SUBSCRIBE = {
+const struct cli_command CMD_SUBSCRIBE = {
     .name = "subscribe",
-    .synopsis = "NAME --source DSN --url URL [options]",
-    .summary = "Make a subscription, or change one (it keeps its cursor and what is not given)",
-    .help =
-        "  --source DSN        the publishing database (default: OUTBOX_RELAY_SOURCE)\n"
-        "  --url URL           the callback that events are POSTed to\n"
-        "  --types LIST        event types, separated by commas: exact, order.* or * (default *)\n"
-        "  --batch-size N      most events in one request (default 1: single CloudEvents)\n"
-        "  --max-in-flight N   requests at the same time (default 8)\n"
-        "  --timeout-ms N      longest time one request may take (default 10000)\n"
-        "  --max-attempts N    attempts of a refused event before it is dead (default 12)\n"
-        "  --retry-base-ms N   wait before the first retry, doubled each time (default 1000)\n"
-        "  --retry-max-ms N    longest wait between retries (default 600000)\n"
-        "  --on-dead POLICY    skip: the key goes on (default); block: it waits for you\n"
-        "  --secret VALUE      whsec_…, file:/path, env:NAME, or - for standard input\n"
-        "                      (default: a new random one, see outbox-relay secrets)\n"
-        "  --from-beginning    a new subscription starts with the oldest retained event\n",
-    .run = run,
+    .operands = "NAME",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "make a subscription, or change one (its cursor stays)",
+    .details =
+        "Without a secret (also $OUTBOX_SUBSCRIPTION_SECRET) a new one is made and printed once.\n"
+        "What is not given keeps its value, or the default in a new subscription.",
+    .options = subscribe_options,
+    .option_count = ARRAY_SIZE(subscribe_options),
+    .run = run_subscribe,
+};
+
+static int run_unsubscribe(const struct cli_arguments *arguments)
+{
+    const char *name = cli_operand(arguments, 0);
+    AUTO_RESULT PGresult *result =
+        cli_run_query(arguments, "select outbox.unsubscribe($1)", &name, 1);
+    if (!result)
+        return CLI_FAILED;
+    printf("subscription %s removed, with its cursor, secrets and parked events\n", name);
+    return CLI_OK;
+}
+
+static const struct cli_option unsubscribe_options[] = {CLI_SOURCE_OPTION};
+
+const struct cli_command CMD_UNSUBSCRIBE = {
+    .name = "unsubscribe",
+    .operands = "NAME",
+    .min_operands = 1,
+    .max_operands = 1,
+    .summary = "remove a subscription with its cursor, secrets and parked events",
+    .options = unsubscribe_options,
+    .option_count = ARRAY_SIZE(unsubscribe_options),
+    .run = run_unsubscribe,
 };

@@ -291,7 +291,7 @@ int transfer_start(struct transfer *transfer, const struct request *request)
 /* Answers ----------------------------------------------------------------------------------------
  */
 
-static int outcome_of(CURL *easy, CURLcode code)
+static enum response_outcome outcome_of(CURL *easy, CURLcode code)
 {
     curl_off_t sent = 0;
     switch (code) {

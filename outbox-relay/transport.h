@@ -25,7 +25,7 @@ void transport_free(struct transport *transport);
 
 /* How a request ended. */
 struct response {
-    enum {
+    enum response_outcome {
         RESPONSE_STATUS,     /* the receiver answered */
         RESPONSE_NO_CONNECT, /* not sent: no connection, name, TLS */
         RESPONSE_BROKEN,     /* sent, at least in part, and no whole answer came */
