@@ -3,6 +3,7 @@ moves the events: afterwards the money adds up and no rejected order is paid.
 
 RACE_ROUNDS sets the number of rounds."""
 
+import functools
 import itertools
 import os
 import random
@@ -10,7 +11,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from lib import process, shop, wait
+from lib import shop, wait
 from lib.shop import ok, place
 from lib.linked import HostileMover, Linked, Relay
 
@@ -101,9 +102,9 @@ class Race:
             names = ["pay", "reject"] if number % 2 else ["pay"]
             self._fire([self._shot(name, user, order_id, bill_id) for name in names])
 
-    def run(self, rounds):
+    def run(self, numbers):
         with ThreadPoolExecutor(WORKERS) as pool:
-            return list(pool.map(self.round, range(rounds)))
+            return list(pool.map(self.round, numbers))
 
     def run_second_wave(self, entries):
         with ThreadPoolExecutor(WORKERS) as pool:
@@ -140,11 +141,15 @@ def refusals(race):
                                  " where refusal is not null group by refusal"))
 
 
-def run(linked, issuer, mover, rounds):
+def run(linked, issuer, mover, rounds, parts=1, between_parts=None):
     linked.start(mover)
     race = Race(linked, issuer)
     try:
-        entries = race.run(rounds)
+        entries = []
+        for part in range(parts):
+            entries += race.run(range(part * rounds // parts, (part + 1) * rounds // parts))
+            if between_parts:
+                between_parts(linked.mover)
         linked.wait_idle()
         check(race)
         # The race must have been one: payments met rejected and changed orders.
@@ -157,10 +162,16 @@ def run(linked, issuer, mover, rounds):
         race.close()
 
 
-@pytest.mark.skipif(not (process.BUILD / "bin" / "outbox-relay").exists(),
-                    reason="the relay is not built")
 def test_money_adds_up_after_a_thousand_races(linked, issuer):
     run(linked, issuer, Relay, ROUNDS)
+
+
+def test_money_adds_up_though_the_relay_is_killed(linked, issuer):
+    def kill_and_start(relay):
+        relay.kill()
+        relay.run()
+    relay = functools.partial(Relay, batch_size=20)  # a request may carry events of several orders
+    run(linked, issuer, relay, max(ROUNDS // 5, 100), parts=10, between_parts=kill_and_start)
 
 
 def test_money_adds_up_though_events_are_repeated_and_reordered(linked, issuer):

@@ -53,6 +53,7 @@ class Linked:
             self.mover.stop()
         for service in reversed(self.services.values()):
             service.stop()
+            service.emitted()  # checks each event against docs/events.md
 
     def wait_idle(self, timeout_s=60):
         """Until every event has been delivered, also those that deliveries gave rise to."""
