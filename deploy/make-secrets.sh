@@ -22,7 +22,8 @@ password_of() { # ROLE: made where missing, kept where PostgreSQL's start-up scr
 }
 
 password_of postgres >/dev/null
-mkdir -p "$secrets/relay" "$secrets/deploy"
+password_of monitor >/dev/null
+mkdir -p "$secrets/relay" "$secrets/deploy" "$secrets/monitoring"
 printf '%s:5432:*:relay:%s\n' "$host" "$(password_of relay)" >"$secrets/relay/pgpass"
 
 : >"$secrets/deploy/pgpass"

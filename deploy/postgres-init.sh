@@ -12,6 +12,10 @@ password_of() { # ROLE
 # On standard input, as arguments can be seen by every user.
 {
     printf "\\\\set relay_password '%s'\n" "$(password_of relay)"
+    # Who monitors is optional.
+    if [ -e "$SECRETS_DIR/monitor" ]; then
+        printf "\\\\set monitor_password '%s'\n" "$(password_of monitor)"
+    fi
     cat "$here/provision.sql"
     while IFS=$'\t' read -r service _ publishes; do
         case $service in '' | \#*) continue ;; esac

@@ -11,3 +11,6 @@ revoke all on database :"role" from public;
 select format('grant connect on database %I to relay', :'role')
  where :'publishes' = 'publishes'
 \gexec
+select format('grant connect on database %I to monitor', :'role')
+ where exists (select from pg_roles where rolname = 'monitor')
+\gexec

@@ -141,7 +141,9 @@ make_secrets() {
         )
         remember_password "$RUN_DIR" "$role" "$(secret "role.$role")"
     done
-    remember_password "$RUN_DIR" relay "$(secret role.relay)"
+    for role in relay monitor; do
+        remember_password "$RUN_DIR" "$role" "$(secret "role.$role")"
+    done
     each_subscription make_webhook_secret
     (umask 077 && each_subscription append_webhook_secret)
     for new in "$RUN_DIR"/secrets/webhooks-of.*.new; do
@@ -156,7 +158,9 @@ make_secrets() {
 provision_databases() {
     local service role
     {
-        printf "\\\\set relay_password '%s'\n" "$(secret role.relay)"
+        for role in relay monitor; do
+            printf "\\\\set %s_password '%s'\n" "$role" "$(secret "role.$role")"
+        done
         cat "$ROOT/scripts/lib/provision.sql"
         for service in "${SERVICES[@]}"; do
             role=$(database_of "$service")
