@@ -192,7 +192,7 @@ subscribe_one() { # SOURCE SUBSCRIBER TYPES
     role=$(database_of "$1")
     "$BIN/outbox-relay" subscribe "$2" --source "$(dsn_of "$role" "$role")" \
         --url "$(url_of "$2")/internal/events" --types "$3" --from-beginning \
-        --secret "file:$(webhook_secret_file "$1" "$2")" \
+        --secret-ref "file:$(webhook_secret_file "$1" "$2")" \
         </dev/null >>"$RUN_DIR/log/subscribe.log" 2>&1 9>&- ||
         die "can't subscribe $2 to $1: $(tail -n 1 "$RUN_DIR/log/subscribe.log")"
 }
