@@ -7,7 +7,8 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 VERSION := $(shell cat VERSION)
 
-ifeq ($(filter -j%,$(MAKEFLAGS)),)
+# All cores unless -j was given; a make within make has its jobs from the outer one.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(JOBS)
 endif
 
