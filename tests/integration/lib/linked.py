@@ -2,11 +2,9 @@
 breaks every promise of the relay but at-least-once."""
 
 import random
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
-from pathlib import Path
 
 import requests
 
@@ -75,7 +73,7 @@ class Relay:
         self.linked = linked
         self.sources = sorted({source for source, _, _ in linked.subscriptions()})
         self.port = process.free_port()
-        self.log = Path(tempfile.mkdtemp(prefix="shop-relay-")) / "log"
+        self.log = process.directory("relay") / "log"
         for source, consumer, types in linked.subscriptions():
             self._subscribe(source, consumer, types, options)
         self.run()
@@ -94,7 +92,7 @@ class Relay:
             command += ["--source", f"{source}={self.linked.pg.dsn(source, 'relay')}"]
         with open(self.log, "ab") as log:
             self._process = process.start(command, stdout=log, stderr=log)
-        wait.until(self._is_ready, 20, f"the relay to be ready, see {self.log}")
+        wait.until(self._is_ready, 20, f"the relay to be ready, see {self.log} (KEEP_LOGS=1)")
 
     def _is_ready(self):
         if self._process.poll() is not None:

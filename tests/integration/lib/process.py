@@ -1,10 +1,13 @@
 """Child processes that never outlive the test run, and free ports."""
 
+import atexit
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -36,6 +39,14 @@ def stop(process, stop_signal=signal.SIGTERM, timeout_s=20):
         process.kill()
         process.wait()
         raise AssertionError(f"{process.args[0]} did not stop in {timeout_s} s: killed") from None
+
+
+def directory(name):
+    """A new directory for logs and the like; gone at the end of the run unless KEEP_LOGS is set."""
+    path = Path(tempfile.mkdtemp(prefix=f"shop-{name}-"))
+    if not os.environ.get("KEEP_LOGS"):
+        atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def free_port():

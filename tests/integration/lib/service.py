@@ -3,8 +3,6 @@ when /readyz says so."""
 
 import os
 import subprocess
-import tempfile
-from pathlib import Path
 
 import requests
 
@@ -23,7 +21,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self.port}"
         self.secret = events.new_secret()
         self.events = events.Poster(self.url, self.secret)
-        self.directory = Path(tempfile.mkdtemp(prefix=f"shop-{name}-"))
+        self.directory = process.directory(name)
         self.log = self.directory / "log"
         self.http = requests.Session()
         self._process = None
@@ -58,7 +56,7 @@ class Service:
                 [process.binary(self.name)], stdout=log, stderr=log, cwd=self.directory,
                 env=self._environment(SERVICE_MODE="SERVICE"))
         if ready:
-            wait.until(self._is_ready, 30, f"{self.name} to be ready, see {self.log}", 0.02)
+            wait.until(self._is_ready, 30, f"{self.name} to be ready, see {self.log} (KEEP_LOGS=1)", 0.02)
         return self
 
     def _is_ready(self):
