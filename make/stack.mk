@@ -1,15 +1,17 @@
 # The shop on this machine: packages, the running stack, the demo. Settings are given as variables:
 # make up GATEWAY_PORT=9090 RUN_DIR=/tmp/shop; `scripts/stack --help` lists them.
 
-.PHONY: deps up down status logs psql wipe demo ensure-deps
+.PHONY: deps up down status logs psql wipe demo
 
 deps: ## install what is missing: Debian packages, newman
 	@scripts/deps
 
-ensure-deps:
-	@scripts/deps --check
+# A prerequisite: the packages of a group are there, or one line says what to do.
+.PHONY: has-run has-test has-lint
+has-run has-test has-lint: has-%:
+	@scripts/deps --check run $*
 
-up: ensure-deps ## build, start the whole shop and wait until it is ready
+up: has-run ## build, start the whole shop and wait until it is ready
 	@$(MAKE) --no-print-directory all
 	@scripts/stack up
 
@@ -28,7 +30,8 @@ psql: ## psql in a service's database: DB=order
 wipe: ## stop it and remove its data
 	@scripts/stack wipe
 
-demo: deps ## all of the above, then an order's way through the shop as a timeline
+demo: ## install what is missing, build, start, and show an order's way through the shop
+	@scripts/deps run
 	@$(MAKE) --no-print-directory all
 	@scripts/stack up
 	@scripts/demo

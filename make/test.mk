@@ -9,7 +9,7 @@ RUN_TESTS = BUILD=$(BUILD) UNIT_TESTS="$(UNIT_TESTS)" INTEGRATION_C="$(INTEGRATI
 unit-tests: $(UNIT_TESTS)
 integration-tests: $$(INTEGRATION_C)
 
-test: ensure-deps ## all tests: unit, integration, and the Postman collection on a stack of its own
+test: has-test ## all tests: unit, integration, and the Postman collection on a stack of its own
 	@$(MAKE) --no-print-directory all unit-tests integration-tests
 	@$(RUN_TESTS)
 
@@ -19,7 +19,7 @@ unit: unit-tests ## cmocka unit tests
 integration: all integration-tests ## tests in C and Python against real PostgreSQL, sockets and nginx
 	@$(RUN_TESTS) integration
 
-e2e: ensure-deps all ## the Postman collection against the whole shop
+e2e: has-test all ## the Postman collection against the whole shop
 	@$(RUN_TESTS) e2e
 
 $(BUILD)/tests/test_http_server: $(BUILD)/obj/tests/support/raw_http.o
