@@ -19,8 +19,7 @@
 #define SUSPECT_CRASHES 2
 #define POISON_CRASHES 3
 
-/* Queue ------------------------------------------------------------------------------------------
- */
+/* ---- Queue ---- */
 
 void lane_init(struct lane *lane, struct subscription *subscription, bool for_parked)
 {
@@ -78,12 +77,14 @@ static void put_back(struct lane *lane)
 
 int lanes_resize(struct subscription *s, int max_in_flight)
 {
+    if (max_in_flight < 1)
+        return -EINVAL;
     int count = max_in_flight + 1;
     struct lane *lanes = calloc((size_t)count, sizeof(*lanes));
     if (!lanes)
         return -ENOMEM;
-    for (int i = 0; i < count; i++)
-        lane_init(&lanes[i], s, i == count - 1);
+    for (int i = 0; i <= max_in_flight; i++)
+        lane_init(&lanes[i], s, i == max_in_flight);
     /* All events of a key are in one lane, so taking lane by lane keeps each key's order. */
     for (int i = 0; i < s->lane_count; i++) {
         struct lane *old = &s->lanes[i];
@@ -102,8 +103,7 @@ int lanes_resize(struct subscription *s, int max_in_flight)
     return 0;
 }
 
-/* Sending ----------------------------------------------------------------------------------------
- */
+/* ---- Sending ---- */
 
 static size_t next_size(const struct lane *lane)
 {
@@ -235,8 +235,7 @@ void lanes_kick(struct subscription *s)
         lane_kick(&s->lanes[(first + i) % s->lane_count]);
 }
 
-/* Answers ----------------------------------------------------------------------------------------
- */
+/* ---- Answers ---- */
 
 static int64_t unix_us(void)
 {
@@ -330,6 +329,8 @@ static void note_crash(struct lane *lane, const char *error)
         if (item->crashes++ == 0)
             item->successes_then = s->successes;
     struct item *item = lane->sending;
+    if (!item)
+        return;
     if (solo && item->crashes >= POISON_CRASHES && s->successes > item->successes_then) {
         lane->sending = NULL;
         lane->sending_count = 0;

@@ -15,6 +15,6 @@ MUST_CHECK int pg_connecting_start(struct loop *loop, const struct pg_settings *
     struct pg_connecting **ret_connecting);
 
 /* `done` will not be called; the thread cleans up behind itself. */
-void pg_connecting_abandon(struct pg_connecting *connecting);
+void pg_connecting_abandon(struct pg_connecting *job);
 
 #endif

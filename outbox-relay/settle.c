@@ -28,7 +28,7 @@ static const char *number(int64_t value, char text[NUMBER_SIZE])
 static void clean_error(const char *error, char text[ERROR_MAX + 1])
 {
     size_t length = 0;
-    for (; error[length] && length < ERROR_MAX; length++)
+    for (; length < ERROR_MAX && error[length]; length++)
         text[length] = (unsigned char)error[length] < 0x20 ? ' ' : error[length];
     if (error[length])
         while (length > 0 && ((unsigned char)error[length] & 0xc0) == 0x80)
@@ -80,8 +80,7 @@ static bool parking_done(struct parking *parking, const char *sqlstate)
     return true;
 }
 
-/* Cursors ----------------------------------------------------------------------------------------
- */
+/* ---- Cursors ---- */
 
 static void on_cursor_result(void *context, PGresult *take_result)
 {
@@ -140,8 +139,7 @@ void settle_cursors(struct source *source)
     pg_commit(source->work, on_cursors_written, source);
 }
 
-/* Parking ----------------------------------------------------------------------------------------
- */
+/* ---- Parking ---- */
 
 static void on_parked(void *context, const char *sqlstate)
 {
@@ -293,8 +291,7 @@ void settle_blocked(struct subscription *s)
     buffer_release(&ids);
 }
 
-/* Parked events ----------------------------------------------------------------------------------
- */
+/* ---- Parked events ---- */
 
 static void on_advanced(void *context, PGresult *take_result)
 {
@@ -433,8 +430,7 @@ void settle_load_parked(struct subscription *s)
     pg_commit(s->source->work, on_parked_loaded, s);
 }
 
-/* Endpoint ---------------------------------------------------------------------------------------
- */
+/* ---- Endpoint ---- */
 
 static void on_written(void *context, const char *sqlstate)
 {

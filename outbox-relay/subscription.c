@@ -14,8 +14,7 @@
  * go on for so long. */
 #define MAX_PENDING 64
 
-/* Configuration ----------------------------------------------------------------------------------
- */
+/* ---- Configuration ---- */
 
 static int replace_text(char **field, const char *value)
 {
@@ -31,7 +30,7 @@ static int replace_text(char **field, const char *value)
 
 static int read_int(const PGresult *rows, int row, int column)
 {
-    return atoi(PQgetvalue(rows, row, column));
+    return (int)strtol(PQgetvalue(rows, row, column), NULL, 10);
 }
 
 static void on_retry_timer(void *context)
@@ -141,8 +140,7 @@ void subscription_free(struct subscription *s)
     free(s);
 }
 
-/* Filter -----------------------------------------------------------------------------------------
- */
+/* ---- Filter ---- */
 
 static bool pattern_matches(const char *pattern, size_t length, struct text type)
 {
@@ -166,8 +164,7 @@ bool subscription_wants(const struct subscription *s, struct text type)
     }
 }
 
-/* Queue ------------------------------------------------------------------------------------------
- */
+/* ---- Queue ---- */
 
 bool subscription_has_room(const struct subscription *s, size_t bytes)
 {
@@ -222,7 +219,8 @@ static size_t filter(const struct subscription *s, const struct chunk *chunk, bo
     size_t count = 0;
     for (size_t i = 0; i < chunk->count; i++) {
         struct text own = chunk->events[i].type;
-        if (own.length != type.length || memcmp(own.data, type.data, own.length) != 0) {
+        if (!type.data || own.length != type.length ||
+            memcmp(own.data, type.data, own.length) != 0) {
             type = own;
             wants = subscription_wants(s, type);
         }
@@ -234,7 +232,7 @@ static size_t filter(const struct subscription *s, const struct chunk *chunk, bo
 
 int subscription_take(struct subscription *s, struct chunk *chunk, const struct cursor *after)
 {
-    AUTO_FREE bool *wanted = malloc(chunk->count + 1);
+    AUTO_FREE bool *wanted = calloc(chunk->count + 1, sizeof(*wanted));
     if (!wanted)
         return -ENOMEM;
     size_t count = filter(s, chunk, wanted);
@@ -279,8 +277,7 @@ int subscription_take_parked(struct subscription *s, struct chunk *chunk)
     return 0;
 }
 
-/* Settling ---------------------------------------------------------------------------------------
- */
+/* ---- Settling ---- */
 
 static void advance_settled(struct subscription *s)
 {
