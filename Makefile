@@ -44,6 +44,7 @@ quiet = $(if $(filter 0,$(V)),@printf '  %-4s %s\n' '$(1)' '$(2)';,)
 .SECONDARY:
 
 all: $(PROGRAMS) ## build everything into build/bin/
+	@:
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)

@@ -19,7 +19,7 @@ down: ## stop it; the data stays in .run/
 	@scripts/stack down
 
 status: ## what runs where
-	@scripts/stack status
+	@scripts/stack status || true
 
 logs: ## the newest log lines; S=order: of one part, F=1: follow
 	@scripts/stack logs $(S) $(if $(F),-f)

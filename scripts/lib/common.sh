@@ -57,7 +57,8 @@ port_is_taken() { # PORT
 }
 
 require_port_free() { # VARIABLE PORT
-    ! port_is_taken "$2" || die "port $2 is taken by another program: set $1 to a free port"
+    ! port_is_taken "$2" ||
+        die "port $2 is taken by another program: set $1 to a free port, or FREE_PORTS=yes"
 }
 
 # Finds COUNT consecutive free ports below the range the kernel hands out for connections, and

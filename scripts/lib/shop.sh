@@ -187,14 +187,26 @@ migrate_databases() {
     [ -z "$failed" ] || die "migrations failed:$failed; see $RUN_DIR/log/${failed##* }.log"
 }
 
-subscribe_one() { # SOURCE SUBSCRIBER TYPES
+# Makes or updates all subscriptions, at the same time.
+subscribe_all() {
+    local pid failed=''
+    SUBSCRIBING=()
+    : >"$RUN_DIR/log/subscribe.log"
+    each_subscription start_subscribing
+    for pid in "${SUBSCRIBING[@]}"; do
+        wait "$pid" || failed=yes
+    done
+    [ -z "$failed" ] || die "can't subscribe: $(tail -n 1 "$RUN_DIR/log/subscribe.log")"
+}
+
+start_subscribing() { # SOURCE SUBSCRIBER TYPES
     local role
     role=$(database_of "$1")
     "$BIN/outbox-relay" subscribe "$2" --source "$(dsn_of "$role" "$role")" \
         --url "$(url_of "$2")/internal/events" --types "$3" --from-beginning \
         --secret-ref "file:$(webhook_secret_file "$1" "$2")" \
-        </dev/null >>"$RUN_DIR/log/subscribe.log" 2>&1 9>&- ||
-        die "can't subscribe $2 to $1: $(tail -n 1 "$RUN_DIR/log/subscribe.log")"
+        </dev/null >>"$RUN_DIR/log/subscribe.log" 2>&1 9>&- &
+    SUBSCRIBING+=($!)
 }
 
 # ---- Programs ------------------------------------------------------------------------------------
