@@ -1,8 +1,9 @@
 # Static checks, and the unit tests under sanitizers. What has been checked and not changed since is
 # not checked again: $(BUILD)/lint/ remembers.
 
-CLANG_FORMAT ?= clang-format-14
-CLANG_TIDY ?= clang-tidy-14
+# Version 14 where there is one: others format a little differently.
+CLANG_FORMAT ?= $(or $(shell command -v clang-format-14),clang-format)
+CLANG_TIDY ?= $(or $(shell command -v clang-tidy-14),clang-tidy)
 CPPCHECK ?= cppcheck
 SHELLCHECK ?= shellcheck
 
@@ -10,7 +11,7 @@ LINT := $(BUILD)/lint
 C_DIRS := $(wildcard shared services outbox-relay tests bench)
 C_FILES := $(shell find $(C_DIRS) -name '*.c')
 H_FILES := $(shell find $(C_DIRS) -name '*.h')
-SHELL_FILES = $(shell git ls-files --cached --others --exclude-standard 2>/dev/null | \
+SHELL_FILES = $(shell git -c safe.directory='*' ls-files --cached --others --exclude-standard | \
 	xargs -r grep -lE '^(\#!.*(/| )(ba)?sh( |$$)|\# shellcheck shell=)' 2>/dev/null)
 
 # The analyzer stops a function after so many states: five times as fast as with the default, for
@@ -19,9 +20,13 @@ TIDY_ARGS := --extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclan
 	--extra-arg=max-nodes=60000
 TIDY_FLAGS = -std=gnu11 $(CPPFLAGS) $(PKG_CFLAGS) $(WARN)
 
-.PHONY: lint lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-docs lint-sql asan
-lint: lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-docs lint-sql ## static checks
+.PHONY: lint lint-deps lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-docs \
+	lint-sql asan tsan
+lint: lint-deps lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-docs lint-sql ## static checks
 	@echo "lint: no findings"
+
+lint-deps:
+	@scripts/deps --check run lint
 
 lint-format: $(LINT)/format.ok
 $(LINT)/format.ok: $(C_FILES) $(H_FILES) .clang-format
@@ -65,7 +70,6 @@ asan: ## unit tests under AddressSanitizer and UBSan, built in build-asan/
 	+@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		$(MAKE) --no-print-directory BUILD=build-asan SANITIZE=address,undefined unit
 
-.PHONY: tsan
 tsan: ## unit tests under ThreadSanitizer, built in build-tsan/
 	+@TSAN_OPTIONS=halt_on_error=1 \
 		$(MAKE) --no-print-directory BUILD=build-tsan SANITIZE=thread unit
