@@ -1,6 +1,8 @@
 /* The command line: parses by the tables of the commands, prints the help. */
 #include "outbox-relay/cli.h"
 
+#include "outbox-relay/cli_man.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -276,6 +278,10 @@ int cli_main(const struct cli_command *const *commands, size_t count, int argc, 
         return print_help(commands, count);
     if (strcmp(argv[1], "--version") == 0) {
         printf(PROGRAM " " VERSION "\n");
+        return CLI_OK;
+    }
+    if (strcmp(argv[1], "--man") == 0) { /* for the build of the manual page */
+        cli_print_man(commands, count);
         return CLI_OK;
     }
     for (size_t i = 0; i < count; i++)

@@ -171,7 +171,8 @@ static const struct cli_option subscribe_options[] = {
     {.name = "secret-file",
         .type = CLI_TEXT,
         .metavar = "PATH",
-        .help = "file with the signing secret, whsec_…, which is stored in the database"},
+        .help =
+            "file with the signing secret (whsec_ and base64), which is stored in the database"},
     {.name = "secret-ref",
         .type = CLI_TEXT,
         .metavar = "REF",

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Builds the Debian package of outbox-relay: packaging/build-deb.sh VERSION TARGET-DIR
+# Works on a copy of the sources, as the tools want debian/ at the top and write beside it.
+set -eu
+version=${1:?usage: build-deb.sh VERSION TARGET-DIR}
+target=${2:?usage: build-deb.sh VERSION TARGET-DIR}
+root=$(cd "$(dirname "$0")/.." && pwd)
+command -v dpkg-buildpackage >/dev/null && command -v dh >/dev/null ||
+    { echo "build-deb.sh: dpkg-dev or debhelper is not installed: apt-get install dpkg-dev debhelper" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+source=$work/outbox-relay-$version
+mkdir -p "$source" "$target"
+for part in Makefile VERSION make scripts sql shared services outbox-relay packaging tests; do
+    cp -R "$root/$part" "$source/"
+done
+cp -R "$root/packaging/debian" "$source/debian"
+chmod +x "$source/debian/rules"
+printf 'outbox-relay (%s) unstable; urgency=medium\n\n  * See the history of the repository.\n\n -- %s  %s\n' \
+    "$version" "$(sed -n 's/^Maintainer: //p' "$source/debian/control")" "$(date -R)" >"$source/debian/changelog"
+(cd "$source" && dpkg-buildpackage -us -uc -b >"$work/log" 2>&1) || { tail -n 30 "$work/log" >&2; exit 1; }
+cp "$work"/*.deb "$target/"
+ls "$target"/*.deb
