@@ -91,6 +91,16 @@ int64_t marks_position_below(const struct marks *marks, uint64_t xid)
 /* Cursor -----------------------------------------------------------------------------------------
  */
 
+static int64_t least(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t greatest(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 void cursor_release(struct cursor *cursor)
 {
     snapshot_unref(cursor->snapshot);
@@ -105,6 +115,17 @@ void cursor_copy(struct cursor *target, const struct cursor *from)
     snapshot_ref(copy.late_snapshot);
     cursor_release(target);
     *target = copy;
+}
+
+/* At or below the position the snapshot still tells what is settled. */
+void cursor_set_back(struct cursor *cursor, int64_t position)
+{
+    cursor->position = least(cursor->position, position);
+    cursor->floor = least(cursor->floor, position);
+    cursor->deep_floor = least(cursor->deep_floor, position);
+    snapshot_unref(cursor->late_snapshot);
+    cursor->late_snapshot = NULL;
+    cursor->late_position = 0;
 }
 
 static bool same_snapshot(const struct snapshot *a, const struct snapshot *b)
@@ -123,16 +144,6 @@ bool cursor_needs_late(const struct cursor *cursor)
 {
     return cursor->floor < cursor->position ||
            (cursor->deep_floor < cursor->floor && !cursor->snapshot->none_running);
-}
-
-static int64_t least(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t greatest(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
 }
 
 /* What an older snapshot's floors promised holds for a newer one too: it sees more. */

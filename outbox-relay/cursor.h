@@ -38,6 +38,8 @@ struct cursor {
 void cursor_release(struct cursor *cursor);
 /* `target` is released first; both then share the snapshots. */
 void cursor_copy(struct cursor *target, const struct cursor *from);
+/* Back to `position`, when it is ahead of that: everything above it counts as not settled. */
+void cursor_set_back(struct cursor *cursor, int64_t position);
 bool cursor_same(const struct cursor *a, const struct cursor *b);
 
 /* Marks: proofs that a transaction with an id above `xid` draws event ids above `position` only,

@@ -88,7 +88,7 @@ const struct pg_statement WRITE_CURSOR = {
     .name = "write_cursor",
     .sql = "update outbox.subscription"
            "   set position = $4, snapshot = $5, floor = $6, deep_floor = $7,"
-           "       late_position = $8, late_snapshot = $9, epoch = $3"
+           "       late_position = $8, late_snapshot = $9, epoch = $3, replay_to = null"
            " where name = $1 and generation = $2",
     .param_count = 9,
 };
@@ -208,7 +208,7 @@ const struct pg_statement LOAD_SUBSCRIPTIONS = {
            "       case when x.went_back then position else floor end,"
            "       case when x.went_back then position else deep_floor end,"
            "       case when x.went_back then null else late_position end,"
-           "       case when x.went_back then null else late_snapshot end"
+           "       case when x.went_back then null else late_snapshot end, replay_to"
            "  from outbox.subscription, lateral (select pg_snapshot_xmax(snapshot)"
            "       > pg_snapshot_xmax(pg_current_snapshot()) as went_back) x"
            " order by name",

@@ -51,6 +51,7 @@ enum subscription_column {
     SUBSCRIPTION_DEEP_FLOOR,
     SUBSCRIPTION_LATE_POSITION,
     SUBSCRIPTION_LATE_SNAPSHOT,
+    SUBSCRIPTION_REPLAY_TO,
 };
 
 /* Lease and wake-up, on the session's connection (or, polling, on the working one). */

@@ -71,8 +71,21 @@ static int64_t read_int64(const PGresult *rows, int row, int column)
     return strtoll(PQgetvalue(rows, row, column), NULL, 10);
 }
 
+/* A replay while this relay knows better than the table how far it is. */
+static int set_cursor_back(struct subscription *s, const PGresult *rows, int row)
+{
+    if (replace_text(&s->generation, PQgetvalue(rows, row, SUBSCRIPTION_GENERATION)) < 0)
+        return -ENOMEM;
+    cursor_set_back(&s->settled, read_int64(rows, row, SUBSCRIPTION_REPLAY_TO));
+    s->cursor_dirty = true;
+    source_cursor_moved(s->source);
+    return 0;
+}
+
 int subscription_set_cursor(struct subscription *s, const PGresult *rows, int row)
 {
+    if (s->settled.snapshot && !PQgetisnull(rows, row, SUBSCRIPTION_REPLAY_TO))
+        return set_cursor_back(s, rows, row);
     struct cursor cursor = {
         .position = read_int64(rows, row, SUBSCRIPTION_POSITION),
         .floor = read_int64(rows, row, SUBSCRIPTION_FLOOR),

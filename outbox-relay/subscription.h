@@ -104,7 +104,8 @@ void subscription_free(struct subscription *subscription);
 /* Follows a change of the configuration (not of the cursor). Errors: -ENOMEM. */
 MUST_CHECK int subscription_configure(
     struct subscription *subscription, const PGresult *rows, int row);
-/* Sets the cursor from the row; nothing may be queued. Errors: -EBADMSG, -ENOMEM. */
+/* Sets the cursor from the row, or sets it back when that is all that is asked for; nothing may be
+ * queued. Errors: -EBADMSG, -ENOMEM. */
 MUST_CHECK int subscription_set_cursor(
     struct subscription *subscription, const PGresult *rows, int row);
 /* Drops what waits in lanes; what is in flight must have ended. */

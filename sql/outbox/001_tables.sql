@@ -44,7 +44,9 @@ create table outbox.event (
     primary key (id)
 ) partition by range (id);
 create index event_txid on outbox.event (txid);
-create index event_event_id on outbox.event (event_id);
+-- People look events up by event_id, which grows with time: this costs emitters next to nothing.
+create index event_event_id on outbox.event using brin (event_id)
+    with (pages_per_range = 32, autosummarize = on);
 create table outbox.event_default partition of outbox.event default;
 
 comment on table outbox.event is
@@ -107,6 +109,7 @@ create table outbox.subscription (
     late_position   bigint,
     late_snapshot   pg_snapshot,
     start_position  bigint not null,
+    replay_to       bigint,
     generation      bigint not null default 1,
     epoch           bigint not null default 0,
 
@@ -146,6 +149,8 @@ comment on column outbox.subscription.late_position is
     'Cursor, while many late events are caught up: those with id <= late_position that are visible in late_snapshot are settled too.';
 comment on column outbox.subscription.late_snapshot is 'Cursor: the snapshot that belongs to late_position.';
 comment on column outbox.subscription.start_position is 'Events up to here were there before the subscription.';
+comment on column outbox.subscription.replay_to is
+    'Asked for by outbox.replay() and not yet seen by the relay: back to this position.';
 comment on column outbox.subscription.generation is
     'Raised when someone else than the relay moves the cursor, so that the relay''s next write misses and it loads anew.';
 comment on column outbox.subscription.epoch is 'Epoch of the relay that wrote the cursor last.';

@@ -20,26 +20,22 @@ language sql volatile parallel safe
 return encode(
     set_bit(set_bit(
         overlay(uuid_send(gen_random_uuid())
-                placing substring(int8send((extract(epoch from clock_timestamp()) * 1000)::bigint) from 3)
+                placing substring(int8send((date_part('epoch', clock_timestamp()) * 1000)::bigint) from 3)
                 from 1 for 6),
         52, 1), 53, 1), 'hex')::uuid;
 comment on function outbox.new_event_id() is 'A new UUID of version 7.';
 
 -- Raises an error before a transaction holds so many key locks that the shared lock table could
--- run out. Reads pg_locks; called by emit() only once in a while. Returns after how many more calls
--- of emit() to check again.
-create function outbox.check_key_locks() returns integer
+-- run out.
+create function outbox.check_key_locks() returns void
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp
 as $$
 declare
     key_limit constant integer := 1000;
-    held integer;
 begin
-    select count(*) into held
-      from pg_locks
-     where locktype = 'advisory' and objsubid = 1 and pid = pg_backend_pid();
-    if held > key_limit then
+    if (select count(*) from pg_locks
+         where locktype = 'advisory' and objsubid = 1 and pid = pg_backend_pid()) > key_limit then
         raise exception 'this transaction has emitted events for more than % keys', key_limit
             using errcode = 'program_limit_exceeded',
                   hint = 'Each key takes an advisory lock until the end of the transaction. Commit in '
@@ -47,7 +43,6 @@ begin
                          'outbox.emit(..., lock_key => false), which leaves the order of one key''s '
                          'events to those row locks.';
     end if;
-    return greatest(key_limit - held, 100);
 end
 $$;
 comment on function outbox.check_key_locks() is
@@ -67,7 +62,8 @@ declare
     new_id constant uuid := outbox.new_event_id();
     payload_size constant integer := octet_length(payload::text);
     headers_size constant integer := octet_length(headers::text);
-    calls_left text;
+    key constant bigint := outbox.key_lock(aggregate_type, aggregate_id);
+    new_position bigint;
 begin
     if aggregate_type is null or aggregate_id is null or event_type is null or payload is null
        or headers is null or lock_key is null then
@@ -81,14 +77,16 @@ begin
                         '200, 500 and 200 bytes'
             using errcode = 'invalid_parameter_value';
     end if;
-    if payload_size > 1024 and payload_size > (select s.max_payload from outbox.setting s) then
-        raise exception 'outbox.emit: the payload has % bytes', payload_size
-            using errcode = 'program_limit_exceeded',
-                  hint = 'The limit is outbox.setting.max_payload. Emit a reference to large data.';
-    end if;
     if jsonb_typeof(headers) <> 'object' or headers_size > 8192 then
         raise exception 'outbox.emit: headers must be a JSON object of at most 8192 bytes'
             using errcode = 'invalid_parameter_value';
+    end if;
+    if payload_size > 1024 then -- nested, as the query inside makes the condition a slow one
+        if payload_size > (select s.max_payload from outbox.setting s) then
+            raise exception 'outbox.emit: the payload has % bytes', payload_size
+                using errcode = 'program_limit_exceeded',
+                      hint = 'The limit is outbox.setting.max_payload. Emit a reference to large data.';
+        end if;
     end if;
 
     -- Got it: the relay is awake and can't fall asleep before this transaction ends. Refused: it
@@ -98,21 +96,22 @@ begin
     end if;
 
     if lock_key then
-        perform pg_advisory_xact_lock(outbox.key_lock(aggregate_type, aggregate_id));
-        calls_left := current_setting('outbox.calls_left', true);
-        if calls_left is null or calls_left = '' then
-            perform set_config('outbox.calls_left', '1000', true);
-        elsif calls_left = '1' then
-            perform set_config('outbox.calls_left', outbox.check_key_locks()::text, true);
-        else
-            perform set_config('outbox.calls_left', (calls_left::integer - 1)::text, true);
+        if not pg_try_advisory_xact_lock(key) then -- tried first: cheaper than a PERFORM
+            perform pg_advisory_xact_lock(key);
         end if;
     end if;
 
     insert into outbox.event (txid, event_id, aggregate_type, aggregate_id, event_type, created_at,
                               size, payload, headers)
     values (own_txid, new_id, aggregate_type, aggregate_id, event_type, clock_timestamp(),
-            payload_size + headers_size, payload, headers);
+            payload_size + headers_size, payload, headers)
+    returning id into new_position;
+
+    -- Looking at the locks is slow, so only a few calls do: those that draw such an id. Of a
+    -- transaction with many events it hits several.
+    if lock_key and new_position % 500 = 0 then
+        perform outbox.check_key_locks();
+    end if;
     return new_id;
 end
 $$;

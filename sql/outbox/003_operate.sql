@@ -180,6 +180,8 @@ as $$
 begin
     update outbox.subscription s
        set position = least(s.position, target),
+           -- The stored position may be some way behind the relay's: tell it where to go back to.
+           replay_to = least(s.replay_to, target),
            floor = least(s.floor, target),
            deep_floor = least(s.deep_floor, target),
            late_position = null,

@@ -20,6 +20,7 @@ GROUP_ROLES = ("outbox_emitter", "outbox_relay", "outbox_operator", "outbox_read
 SETTINGS = {
     "listen_addresses": "''",
     "max_connections": "200",
+    "max_prepared_transactions": "10",
     "shared_buffers": "64MB",
     "fsync": "off",
     "synchronous_commit": "off",
