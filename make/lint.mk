@@ -9,8 +9,8 @@ SHELLCHECK ?= shellcheck
 
 LINT := $(BUILD)/lint
 C_DIRS := $(wildcard shared services outbox-relay tests bench)
-C_FILES := $(shell find $(C_DIRS) -name '*.c')
-H_FILES := $(shell find $(C_DIRS) -name '*.h')
+C_FILES := $(shell find $(C_DIRS) -name node_modules -prune -o -name '*.c' -print)
+H_FILES := $(shell find $(C_DIRS) -name node_modules -prune -o -name '*.h' -print)
 SHELL_FILES = $(shell git -c safe.directory='*' ls-files --cached --others --exclude-standard | \
 	xargs -r grep -lE '^(\#!.*(/| )(ba)?sh( |$$)|\# shellcheck shell=)' 2>/dev/null)
 
@@ -45,7 +45,7 @@ $(LINT)/cppcheck.ok: $(C_FILES) $(H_FILES) make/cppcheck.txt
 	@mkdir -p $(LINT)/cppcheck
 	$(call quiet,CPPCHECK,C)$(CPPCHECK) --quiet --enable=warning,performance,portability --std=c11 \
 		--inline-suppr --suppressions-list=make/cppcheck.txt --error-exitcode=1 --template=gcc \
-		--cppcheck-build-dir=$(LINT)/cppcheck -I. -D_GNU_SOURCE -DVERSION='"0"' $(C_DIRS) && touch $@
+		--cppcheck-build-dir=$(LINT)/cppcheck -I. -D_GNU_SOURCE -DVERSION='"0"' $(C_FILES) && touch $@
 
 lint-shell:
 	$(call quiet,SHELLCHECK,scripts)$(SHELLCHECK) -x $(SHELL_FILES)

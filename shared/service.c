@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -337,9 +338,20 @@ static int run_service(const struct service *service, const sigset_t *stop_signa
     return status;
 }
 
+/* The soft limit of open files is a guard for programs that use select(2); none is used here. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* as it was will do, too */
+    }
+}
+
 static int run(const struct service *service, struct service_table *table)
 {
     sigset_t stop_signals;
+    raise_file_limit();
     signal(SIGPIPE, SIG_IGN); /* a client that has gone shows as an error of write(2) */
     int status = load_settings(service, table);
     if (!status && !is_init())
