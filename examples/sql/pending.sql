@@ -6,7 +6,7 @@ with relay as (
         select from pg_locks
          where locktype = 'advisory' and classid = 1329747032 and objid = 2 and granted
            and database = (select oid from pg_database where datname = current_database())
-    ) or valid_until > now() as runs
+    ) or coalesce(valid_until > now(), false) as runs
       from outbox.lease
 )
 select e.subscription, e.id, e.event_type, e.aggregate_type || ' ' || e.aggregate_id as key,
