@@ -5,8 +5,12 @@ set -eu
 version=${1:?usage: build-deb.sh VERSION TARGET-DIR}
 target=${2:?usage: build-deb.sh VERSION TARGET-DIR}
 root=$(cd "$(dirname "$0")/.." && pwd)
-command -v dpkg-buildpackage >/dev/null && command -v dh >/dev/null ||
-    { echo "build-deb.sh: dpkg-dev or debhelper is not installed: apt-get install dpkg-dev debhelper" >&2; exit 1; }
+for tool in dpkg-buildpackage dh; do
+    command -v "$tool" >/dev/null || {
+        echo "build-deb.sh: $tool is missing: apt-get install dpkg-dev debhelper" >&2
+        exit 1
+    }
+done
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 source=$work/outbox-relay-$version
