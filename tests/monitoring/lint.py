@@ -11,8 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import dashboards
+import metrics
+import promql
 import yaml
-from lib import dashboards, metrics, promql
 
 ROOT = metrics.ROOT
 MONITORING = metrics.MONITORING

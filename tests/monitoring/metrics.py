@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "monitoring"
 
 _DECLARED = re.compile(r'\bmetric_(counter|gauge|histogram)\(\s*"(\w+)"')

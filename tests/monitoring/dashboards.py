@@ -5,9 +5,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import promql
+import promql
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "monitoring" / "grafana" / "dashboards"
 # What Grafana sets by itself.
 BUILT_IN = {"__rate_interval": "5m"}
