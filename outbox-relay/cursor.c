@@ -177,3 +177,18 @@ void cursor_advance(struct cursor *cursor, int64_t position, struct snapshot *sn
     cursor->position = greatest(cursor->position, position);
     move_floors(cursor, marks);
 }
+
+void cursor_cut(struct cursor *cursor, const struct cursor *after, int64_t id)
+{
+    if (id > cursor->position) {
+        cursor_copy(cursor, after);
+        cursor_set_back(cursor, id);
+        return;
+    }
+    /* Among the late events, which come first. */
+    struct snapshot *read_under = after->late_snapshot ? after->late_snapshot : after->snapshot;
+    snapshot_ref(read_under);
+    snapshot_unref(cursor->late_snapshot);
+    cursor->late_snapshot = read_under;
+    cursor->late_position = id;
+}

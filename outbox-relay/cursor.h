@@ -65,6 +65,10 @@ int64_t marks_position_below(const struct marks *marks, uint64_t xid);
 void cursor_advance(struct cursor *cursor, int64_t position, struct snapshot *snapshot,
     int64_t late_position, const struct marks *marks);
 
+/* `cursor` stands before a read, `after` behind it: moves `cursor` to where it would stand had the
+ * read ended with the event `id`. */
+void cursor_cut(struct cursor *cursor, const struct cursor *after, int64_t id);
+
 /* Whether a read has to look for late events at all. */
 bool cursor_needs_late(const struct cursor *cursor);
 

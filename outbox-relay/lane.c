@@ -103,6 +103,13 @@ int lanes_resize(struct subscription *s, int max_in_flight)
     return 0;
 }
 
+static bool may_send(const struct subscription *s)
+{
+    return s->active && s->allowed && s->signer && !s->gone && !s->reload &&
+           s->wanted_in_flight == s->max_in_flight && source_may_send(s->source) &&
+           breaker_lets_through(s);
+}
+
 /* ---- Sending ---- */
 
 static size_t next_size(const struct lane *lane)
@@ -118,14 +125,39 @@ static size_t next_size(const struct lane *lane)
     return limit;
 }
 
+/* On a graceful stop only what other lanes have overtaken is sent, so that the stored cursor loses
+ * none of what they have delivered. */
+static uint64_t last_number(const struct subscription *s)
+{
+    return s->source->state == SOURCE_STOPPING ? s->highest_settled : UINT64_MAX;
+}
+
+bool lanes_finished(const struct subscription *s)
+{
+    if (s->in_flight > 0)
+        return false;
+    if (!may_send(s))
+        return true; /* nothing to wait for */
+    for (int i = 0; i < s->lane_count; i++) {
+        const struct lane *lane = &s->lanes[i];
+        const struct item *first = lane->sending ? lane->sending : lane->head;
+        if (first && !lane->for_parked && first->number < s->highest_settled)
+            return false;
+    }
+    return true;
+}
+
 /* Takes the next events from the queue; those of held back keys go to outbox.delivery instead. */
 static void fill(struct lane *lane)
 {
     struct subscription *s = lane->subscription;
     size_t limit = next_size(lane);
+    uint64_t last = last_number(s);
     struct item **end = &lane->sending;
     while (lane->head && lane->sending_count < limit) {
         if (lane->sending_count > 0 && lane->head->crashes >= SUSPECT_CRASHES)
+            break;
+        if (lane->head->number > last)
             break;
         struct item *item = pop(lane);
         if (!lane->for_parked && s->parked.count && keyset_find(&s->parked, item->event->key)) {
@@ -202,21 +234,16 @@ static int start_request(struct lane *lane)
         });
 }
 
-static bool may_send(const struct subscription *s)
-{
-    return s->active && s->allowed && s->signer && !s->gone && !s->reload &&
-           s->wanted_in_flight == s->max_in_flight && source_may_send(s->source) &&
-           breaker_lets_through(s);
-}
-
 void lane_kick(struct lane *lane)
 {
     struct subscription *s = lane->subscription;
     if (lane->in_flight || !lane_has_work(lane) || !may_send(s))
         return;
+    if (lane->for_parked && s->source->state == SOURCE_STOPPING)
+        return;
     if (!lane->sending)
         fill(lane);
-    if (!lane->sending)
+    if (!lane->sending || lane->sending->number > last_number(s))
         return;
     lane->started_us = loop_now(s->source->loop);
     int ret = start_request(lane);

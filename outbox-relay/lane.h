@@ -16,6 +16,9 @@ void lane_kick(struct lane *lane);
 /* Kicks all lanes; while the endpoint is on trial only until one request is under way. */
 void lanes_kick(struct subscription *subscription);
 
+/* On a graceful stop: nothing is in flight, and nothing more is to be sent. */
+bool lanes_finished(const struct subscription *subscription);
+
 /* Spreads what waits over `count` lanes anew; none may be in flight. Errors: -ENOMEM. */
 MUST_CHECK int lanes_resize(struct subscription *subscription, int max_in_flight);
 

@@ -41,12 +41,14 @@ static void try_later(struct source *source)
 static void on_elect_done(void *context, const char *sqlstate)
 {
     struct source *source = context;
-    if (sqlstate)
+    if (sqlstate) {
         source_write_failed(source, sqlstate);
-    else if (source->epoch > 0)
+    } else if (source->epoch > 0) {
         source_elected(source);
-    else
+    } else {
+        source_standby(source);
         try_later(source);
+    }
 }
 
 static void on_elected(void *context, PGresult *take_result)

@@ -98,13 +98,15 @@ static void on_cursor_result(void *context, PGresult *take_result)
 static void write_cursor(struct subscription *s)
 {
     char position[NUMBER_SIZE], floor[NUMBER_SIZE], deep_floor[NUMBER_SIZE], late[NUMBER_SIZE];
-    const struct cursor *c = &s->settled;
+    struct cursor c = {0};
+    subscription_progress(s, &c);
     const char *values[] = {s->name, s->generation, s->source->epoch_text,
-        number(c->position, position), c->snapshot->text, number(c->floor, floor),
-        number(c->deep_floor, deep_floor), c->late_snapshot ? number(c->late_position, late) : NULL,
-        c->late_snapshot ? c->late_snapshot->text : NULL};
+        number(c.position, position), c.snapshot->text, number(c.floor, floor),
+        number(c.deep_floor, deep_floor), c.late_snapshot ? number(c.late_position, late) : NULL,
+        c.late_snapshot ? c.late_snapshot->text : NULL};
     pg_send(s->source->work, &WRITE_CURSOR, values, on_cursor_result, s);
     s->cursor_dirty = false;
+    cursor_release(&c);
 }
 
 static void on_cursors_written(void *context, const char *sqlstate)

@@ -181,7 +181,8 @@ void source_reload(struct source *source)
 
 bool source_may_send(const struct source *source)
 {
-    return source->state == SOURCE_ACTIVE && !source->failure &&
+    return (source->state == SOURCE_ACTIVE || source->state == SOURCE_STOPPING) &&
+           !source->failure && !source->resigning &&
            loop_now(source->loop) < source->lease_until_us;
 }
 
@@ -295,7 +296,7 @@ static void update_stats(struct subscription *s)
 static bool anything_under_way(const struct source *source)
 {
     for (const struct subscription *s = source->subscriptions; s; s = s->next)
-        if (s->in_flight > 0 || s->writes > 0)
+        if (!lanes_finished(s) || s->writes > 0)
             return true;
     return source->cursors_in_flight;
 }
@@ -337,8 +338,10 @@ static void turn_stopping(struct source *source)
         finish(source);
         return;
     }
-    for (struct subscription *s = source->subscriptions; s; s = s->next)
+    for (struct subscription *s = source->subscriptions; s; s = s->next) {
+        lanes_kick(s);
         settle_blocked(s);
+    }
     if (anything_under_way(source) || source->resigning)
         return;
     settle_cursors(source);

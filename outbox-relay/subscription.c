@@ -268,6 +268,7 @@ int subscription_take(struct subscription *s, struct chunk *chunk, const struct 
             continue;
         item->event = &chunk->events[i];
         item->pending = pending;
+        item->number = ++s->last_number;
         lane_push(lane_of(s, item->event), item);
         item++;
     }
@@ -292,6 +293,27 @@ int subscription_take_parked(struct subscription *s, struct chunk *chunk)
 
 /* ---- Settling ---- */
 
+/* A read may be settled up to one of its events: the cursor of a shorter read under the same
+ * snapshot. */
+void subscription_progress(const struct subscription *s, struct cursor *ret_cursor)
+{
+    const struct pending *first = s->pending_head;
+    cursor_copy(ret_cursor, &s->settled);
+    if (first && first->settled > 0)
+        cursor_cut(ret_cursor, &first->after, first->items[first->settled - 1].event->id);
+}
+
+static void advance_within(struct subscription *s, struct pending *pending)
+{
+    size_t before = pending->settled;
+    while (pending->items[pending->settled].settled)
+        pending->settled++;
+    if (pending->settled == before)
+        return;
+    s->cursor_dirty = true;
+    source_cursor_moved(s->source);
+}
+
 static void advance_settled(struct subscription *s)
 {
     while (s->pending_head && s->pending_head->open == 0) {
@@ -304,14 +326,22 @@ static void advance_settled(struct subscription *s)
         s->cursor_dirty = true;
         free_pending(pending);
     }
+    if (s->pending_head)
+        advance_within(s, s->pending_head);
     source_cursor_moved(s->source);
 }
 
 void subscription_settle(struct subscription *s, struct item *item)
 {
     struct pending *pending = item->pending;
-    if (--pending->open > 0)
+    item->settled = true;
+    if (item->number > s->highest_settled)
+        s->highest_settled = item->number;
+    if (--pending->open > 0) {
+        if (pending == s->pending_head)
+            advance_within(s, pending);
         return;
+    }
     s->queued_bytes -= pending->chunk->bytes;
     chunk_unref(pending->chunk);
     pending->chunk = NULL;

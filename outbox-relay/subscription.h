@@ -20,6 +20,8 @@ struct item {
     struct item *next; /* in its lane */
     const struct event *event;
     struct pending *pending;
+    uint64_t number; /* in the order of the stream, over all reads; 0 for a parked event */
+    bool settled;
     int crashes;             /* requests with this event that broke or timed out */
     uint64_t successes_then; /* subscription.successes at the first of them */
 };
@@ -32,6 +34,7 @@ struct pending {
     struct item *items;  /* likewise */
     struct cursor after;
     size_t open;     /* items not settled */
+    size_t settled;  /* items at the front that are all settled; kept for the first read */
     bool for_parked; /* of READ_PARKED: not in the list, has no cursor */
 };
 
@@ -69,11 +72,12 @@ struct subscription {
     char *generation;      /* as text: it is only sent back */
     struct signer *signer; /* NULL: no valid secret */
 
-    struct cursor settled; /* as far as all is delivered or parked */
+    struct cursor settled; /* as far as all reads are delivered or parked */
     bool cursor_dirty;     /* and that is not stored yet */
     struct pending *pending_head, *pending_last;
     size_t pending_count;
-    size_t queued_bytes; /* of chunks that are held */
+    uint64_t last_number, highest_settled; /* of items */
+    size_t queued_bytes;                   /* of chunks that are held */
 
     struct lane *lanes;   /* max_in_flight, and one more for parked events */
     int lane_count;       /* with that */
@@ -118,6 +122,10 @@ bool subscription_has_room(const struct subscription *subscription, size_t bytes
 /* Queues the matching events of a read and starts what can be started. Errors: -ENOMEM. */
 MUST_CHECK int subscription_take(
     struct subscription *subscription, struct chunk *chunk, const struct cursor *after);
+/* How far all is settled, also in the middle of a read. `ret_cursor` must be empty; the caller
+ * releases it. */
+void subscription_progress(const struct subscription *subscription, struct cursor *ret_cursor);
+
 /* Queues what READ_PARKED gave. Errors: -ENOMEM. */
 MUST_CHECK int subscription_take_parked(struct subscription *subscription, struct chunk *chunk);
 /* The item is delivered or parked for good. The item is gone with it. */
