@@ -1,10 +1,9 @@
 # One image with every binary of the shop and the relay; the command chooses. Migrations are the same
-# image with SERVICE_MODE=INIT. Builds on amd64 and arm64 alike.
+# image with SERVICE_MODE=INIT. Nothing in here knows the processor: builds on amd64 and arm64 alike.
 #
-#   docker build -t outbox-shop .                        all services and the relay
-#   docker build -t outbox-relay --target relay .        the relay alone
-
-#   docker build -t outbox-shop-gateway --target gateway .
+#   docker build -t outbox-shop --target shop .                 all services and the relay
+#   docker build -t outbox-relay --target relay .               the relay alone
+#   docker build -t outbox-shop-gateway --target gateway .      nginx, configured
 
 ARG BASE=debian:bookworm-slim
 ARG NGINX_IMAGE=nginx:1.28-bookworm
@@ -14,11 +13,11 @@ RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpq-dev \
         libcurl4-openssl-dev libssl-dev libjwt-dev libargon2-dev \
-    && rm -rf /var/lib/apt/lists/*
+    && apt-get clean && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
+# Only what is compiled: a change of anything else leaves this stage in the cache.
 COPY VERSION Makefile ./
-COPY make make
-COPY scripts scripts
+COPY scripts/embed-sql.sh scripts/
 COPY sql sql
 COPY shared shared
 COPY services services
@@ -29,7 +28,9 @@ FROM ${BASE} AS runtime
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         ca-certificates libmicrohttpd12 libjansson4 libpq5 libcurl4 libjwt0 libargon2-1 \
-    && rm -rf /var/lib/apt/lists/* /var/cache/debconf /var/log/*.log /var/log/apt \
+    && apt-get clean \
+    && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* /var/log/apt /var/log/*.log \
+        /usr/share/doc/*/changelog* /usr/share/man/* /usr/share/locale/* \
     && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin shop
 USER 10001:10001
 STOPSIGNAL SIGTERM
@@ -37,6 +38,12 @@ STOPSIGNAL SIGTERM
 FROM runtime AS shop
 COPY --from=build /src/build/bin/ /usr/local/bin/
 COPY deploy /usr/local/share/outbox-shop
+USER root
+# Where docker-compose.yml mounts the volumes that deploy/make-secrets.sh fills.
+RUN cd /usr/local/share/outbox-shop && install -d -o 10001 -g 10001 -m 700 /secrets /secrets/postgres \
+        /secrets/relay /secrets/deploy /secrets/monitoring \
+        $(sed -n 's|^\([a-z][a-z-]*\)\t.*|/secrets/\1|p' services.tsv)
+USER 10001:10001
 CMD ["outbox-relay", "--help"]
 
 FROM runtime AS relay
@@ -45,12 +52,14 @@ EXPOSE 8010
 ENTRYPOINT ["outbox-relay"]
 CMD ["--help"]
 
-# nginx with the shop's configuration; settings as in services/gateway/render.
+# The builder without BuildKit builds every stage before its target: this one, whose base is
+# another, comes last.
 FROM ${NGINX_IMAGE} AS gateway
-COPY services/gateway/render services/gateway/nginx.conf.template services/gateway/gateway.js /gateway/
+COPY services/gateway/render services/gateway/serve services/gateway/nginx.conf.template \
+    services/gateway/gateway.js /gateway/
 ENV RUN=/run/gateway LISTEN=0.0.0.0:8080 ERROR_LOG=stderr
 USER 101:101
 EXPOSE 8080
 STOPSIGNAL SIGQUIT
 ENTRYPOINT []
-CMD ["sh", "-c", "mkdir -p $RUN && /gateway/render > $RUN/nginx.conf && exec nginx -c $RUN/nginx.conf -e stderr -g 'daemon off;'"]
+CMD ["/gateway/serve"]

@@ -1,7 +1,10 @@
 #!/bin/bash
-# Entry point of the stand-in for the official PostgreSQL image (postgres.Dockerfile).
-set -euo pipefail
+# Entry point of the stand-in for the official PostgreSQL image (postgres.Dockerfile). Like that one's,
+# it needs not be root, and runs a start-up script that is executable, but sources another.
+set -Eeo pipefail
 if [ "${1:-}" != postgres ]; then exec "$@"; fi
+[ "$(id -u)" != 0 ] || { echo "the stand-in is started as the user postgres only (uid 999)" >&2; exit 1; }
+chmod 700 "$PGDATA"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     : "${POSTGRES_PASSWORD_FILE:?set POSTGRES_PASSWORD_FILE}"
     initdb -U postgres --pwfile="$POSTGRES_PASSWORD_FILE" --auth-local=trust --auth-host=scram-sha-256 \
@@ -12,7 +15,8 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     for file in /docker-entrypoint-initdb.d/*.sh; do
         [ -e "$file" ] || continue
         echo "running $file"
-        bash "$file"
+        # shellcheck disable=SC1090 # whichever there are
+        if [ -x "$file" ]; then "$file"; else . "$file"; fi
     done
     pg_ctl -w -m fast stop >/dev/null
 fi

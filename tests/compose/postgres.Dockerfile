@@ -6,14 +6,14 @@ FROM ${BASE}
 RUN groupadd -r postgres --gid=999 && useradd -r -g postgres --uid=999 --home-dir=/var/lib/postgresql postgres \
     && apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql-15 \
-    && rm -rf /var/lib/apt/lists/* /var/lib/postgresql/15 \
-    && mkdir -p /docker-entrypoint-initdb.d /var/lib/postgresql/data /var/run/postgresql \
-    && chown postgres:postgres /var/lib/postgresql/data /var/run/postgresql
+    && apt-get clean && rm -rf /var/lib/apt/lists/* /var/lib/postgresql/15 \
+    && install -d -o postgres -g postgres -m 1777 /var/lib/postgresql/data \
+    && install -d -o postgres -g postgres -m 3777 /var/run/postgresql \
+    && mkdir -p /docker-entrypoint-initdb.d
 ENV PATH=/usr/lib/postgresql/15/bin:$PATH PGDATA=/var/lib/postgresql/data
-COPY tests/compose/postgres-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
+COPY postgres-entrypoint.sh /usr/local/bin/docker-entrypoint.sh
 VOLUME /var/lib/postgresql/data
 EXPOSE 5432
 STOPSIGNAL SIGINT
-USER postgres
 ENTRYPOINT ["docker-entrypoint.sh"]
 CMD ["postgres"]
