@@ -16,7 +16,7 @@ static struct {
 } watched = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static struct metric *lag_events, *lag_seconds, *parked_keys, *breaker, *paused;
-static struct metric *leader, *connected, *epoch;
+static struct metric *leader, *connected, *asleep, *epoch;
 static struct metric *delivered, *attempts, *latency;
 static struct metric *wakes, *reads, *events_read, *elections, *reconnects;
 
@@ -91,6 +91,7 @@ static void collect_source(struct source *source)
     metric_set(leader, labels, gauge(&stats->leader));
     metric_set(connected, labels, gauge(&stats->connected));
     metric_set(epoch, labels, gauge(&stats->epoch));
+    metric_set(asleep, labels, gauge(&stats->asleep));
     const char *const notify[] = {source->name, "notify"}, *const poll[] = {source->name, "poll"};
     metric_add(wakes, notify, (double)since(&stats->wakes_notify, &source->reported.wakes_notify));
     metric_add(wakes, poll, (double)since(&stats->wakes_poll, &source->reported.wakes_poll));
@@ -137,6 +138,8 @@ static void declare(void)
     connected =
         metric_gauge("outbox_relay_connected", "1 while the source's database answers.", SOURCE);
     epoch = metric_gauge("outbox_relay_epoch", "Epoch of this relay's lease; 0 without.", SOURCE);
+    asleep =
+        metric_gauge("outbox_relay_asleep", "1 while the relay waits for a notification.", SOURCE);
     delivered =
         metric_counter("outbox_relay_events_delivered", "Events answered with 2xx.", SUBSCRIPTION);
     attempts = metric_counter("outbox_relay_requests", "Requests by outcome.", OUTCOME);

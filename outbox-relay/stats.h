@@ -50,7 +50,7 @@ void stats_delivered(struct stats *stats, int64_t latency_us);
 /* Of one source. */
 struct source_stats {
     stat_counter wakes_notify, wakes_poll, reads, events_read, elections, reconnects;
-    stat_gauge leader, epoch, connected;
+    stat_gauge leader, epoch, connected, asleep;
     stat_gauge alive_us; /* CLOCK_BOOTTIME of the last proof that the source makes progress */
 };
 

@@ -10,6 +10,12 @@
 #define IDLE_WAIT_US INT64_C(1000)
 #define LONGEST_WAIT_US INT64_C(25000) /* while an emitter is in flight */
 
+static void set_state(struct source *source, enum wake_state state)
+{
+    source->wake.state = state;
+    stat_set(&source->stats.asleep, state == WAKE_ASLEEP);
+}
+
 static void poll_now(struct source *source)
 {
     readers_all_due(source);
@@ -20,7 +26,7 @@ static void on_timer(void *context)
 {
     struct source *source = context;
     if (source->wake.state == WAKE_ASLEEP) {
-        source->wake.state = WAKE_FINAL; /* the lock is held: as before a sleep */
+        set_state(source, WAKE_FINAL); /* the lock is held: as before a sleep */
         stat_add(&source->stats.wakes_poll, 1);
     }
     poll_now(source);
@@ -33,7 +39,7 @@ static void wait_us(struct source *source, int64_t delay_us)
 
 static void fall_asleep(struct source *source)
 {
-    source->wake.state = WAKE_ASLEEP;
+    set_state(source, WAKE_ASLEEP);
     wait_us(source, source->settings->safety_poll_ms * US_PER_MS);
 }
 
@@ -41,7 +47,7 @@ static void wake_up(struct source *source)
 {
     pg_send(source->session, &UNLOCK_SLEEP, NULL, NULL, NULL);
     pg_commit(source->session, NULL, NULL);
-    source->wake.state = WAKE_AWAKE;
+    set_state(source, WAKE_AWAKE);
 }
 
 static void on_sleep_lock(void *context, PGresult *take_result)
@@ -53,19 +59,19 @@ static void on_sleep_lock(void *context, PGresult *take_result)
         return;
     if (*PQgetvalue(result, 0, 0) == 't') {
         wake->refusals = 0;
-        wake->state = WAKE_FINAL;
+        set_state(source, WAKE_FINAL);
         poll_now(source);
         return;
     }
     /* An emitter is in flight: it has seen a relay that is awake, so look again soon. */
     int64_t wait = IDLE_WAIT_US << (wake->refusals < 5 ? wake->refusals++ : 5);
-    wake->state = WAKE_AWAKE;
+    set_state(source, WAKE_AWAKE);
     wait_us(source, wait < LONGEST_WAIT_US ? wait : LONGEST_WAIT_US);
 }
 
 static void try_to_sleep(struct source *source)
 {
-    source->wake.state = WAKE_LOCKING;
+    set_state(source, WAKE_LOCKING);
     pg_send(source->session, &TRY_SLEEP_LOCK, NULL, on_sleep_lock, source);
     pg_commit(source->session, NULL, NULL);
 }
@@ -114,10 +120,12 @@ void wake_notified(struct source *source)
 void wake_start(struct source *source)
 {
     source->wake = (struct wake){.timer = {.fire = on_timer, .context = source}};
+    set_state(source, WAKE_AWAKE);
     poll_now(source);
 }
 
 void wake_stop(struct source *source)
 {
     loop_timer_stop(source->loop, &source->wake.timer);
+    set_state(source, WAKE_AWAKE);
 }

@@ -62,12 +62,8 @@ class Relay:
         return self
 
     def wait_asleep(self):
-        """Until it reads no more: it waits for a notification."""
-        def quiet():
-            before = self.metric("outbox_relay_reads_total")
-            wait.until(lambda: True, 1, "")
-            return before == self.metric("outbox_relay_reads_total")
-        wait.until(quiet, 20, "the relay sleeps", 0.1)
+        """Until it waits for a notification."""
+        wait.until(lambda: self.metric("outbox_relay_asleep") == 1, 20, "the relay to sleep", 0.005)
 
     def stop(self, *arguments):
         status = process.stop(self.process, *arguments)
