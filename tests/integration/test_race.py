@@ -1,5 +1,5 @@
-"""Pay, reject, confirm and change the same order at the same time, a thousand times, while the relay
-moves the events: afterwards the money adds up and no rejected order is paid.
+"""Pay, reject, confirm and change the same order at the same time, a thousand times, while the
+relay moves the events: afterwards the money adds up and no rejected order is paid.
 
 RACE_ROUNDS sets the number of rounds."""
 

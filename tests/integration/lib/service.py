@@ -56,7 +56,8 @@ class Service:
                 [process.binary(self.name)], stdout=log, stderr=log, cwd=self.directory,
                 env=self._environment(SERVICE_MODE="SERVICE"))
         if ready:
-            wait.until(self._is_ready, 30, f"{self.name} to be ready, see {self.log} (KEEP_LOGS=1)", 0.02)
+            wait.until(self._is_ready, 30,
+                       f"{self.name} to be ready, see {self.log} (KEEP_LOGS=1)")
         return self
 
     def _is_ready(self):

@@ -1,4 +1,4 @@
-"""What the tests of orders and bills have in common: users, and prices as the services know them."""
+"""What the tests of orders and bills have in common: users and a stock of products."""
 
 import itertools
 from dataclasses import dataclass
