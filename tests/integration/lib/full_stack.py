@@ -145,9 +145,11 @@ class FullStack:
             self._run("start", "postgres")
 
     def contents(self):
-        """For each table of each database, its number of rows and a digest of them."""
-        return {f"{database}.{table}": self._digest(database, table)
-                for database in DATABASES for table in self._tables(database)}
+        """For each table with rows of each database, their number and a digest of them. Not the
+        empty ones: the relay makes the outbox's partitions ahead, whenever it finds the time."""
+        digests = {f"{database}.{table}": self._digest(database, table)
+                   for database in DATABASES for table in self._tables(database)}
+        return {table: digest for table, digest in digests.items() if digest[0]}
 
     def _tables(self, database):
         return [table for table, in self.query(
