@@ -220,7 +220,7 @@ static void on_maintained(void *context, const char *sqlstate)
 {
     struct source *source = context;
     source->maintaining = false;
-    if (sqlstate)
+    if (sqlstate && source->state == SOURCE_ACTIVE) /* else it was the stop that ended it */
         log_warn("outbox.maintain() failed", LOG_TEXT("source", source->name),
             LOG_TEXT("sqlstate", sqlstate));
 }
