@@ -1,0 +1,17 @@
+"""The rows of the benchmark, by their names. Each module has a TITLE, a QUESTION and run(bench)."""
+
+from . import (backlog, batches, emit, endpoint_down, latency, memory, open_transaction, payload,
+               single, subscriptions)
+
+ROWS = {
+    "single": single,
+    "batches": batches,
+    "latency": latency,
+    "emit": emit,
+    "open-transaction": open_transaction,
+    "memory": memory,
+    "backlog": backlog,
+    "subscriptions": subscriptions,
+    "payload": payload,
+    "endpoint-down": endpoint_down,
+}
