@@ -55,7 +55,10 @@ class Linked:
 
     def wait_idle(self, timeout_s=60):
         """Until every event has been delivered, also those that deliveries gave rise to."""
-        wait.until(self._is_idle, timeout_s, "all events to be delivered", 0.05)
+        try:
+            wait.until(self._is_idle, timeout_s, "all events to be delivered", 0.05)
+        except TimeoutError as error:
+            raise TimeoutError(f"still undelivered: {self.mover.behind()}") from error
 
     def _event_counts(self):
         return [service.value("select count(*) from outbox.event")
@@ -63,7 +66,7 @@ class Linked:
 
     def _is_idle(self):
         counts = self._event_counts()
-        return self.mover.is_idle() and counts == self._event_counts()
+        return not self.mover.behind() and counts == self._event_counts()
 
 
 class Relay:
@@ -99,8 +102,9 @@ class Relay:
             raise wait.GiveUp(f"the relay ended: {self.log.read_text(errors='replace')[-3000:]}")
         return requests.get(f"http://127.0.0.1:{self.port}/readyz", timeout=2).ok
 
-    def is_idle(self):
-        """Nothing waits or is parked in any source. An event given up is an error."""
+    def behind(self):
+        """What waits or is parked in any source, as text. An event given up is an error."""
+        found = []
         for source in self.sources:
             for name, lag, retrying, blocked, dead, error in self.linked[source].query(
                     "select subscription, lag_events, retrying, blocked, dead, last_error"
@@ -108,8 +112,9 @@ class Relay:
                 if dead:
                     raise wait.GiveUp(f"{source} to {name}: {dead} dead, {error}")
                 if lag or retrying or blocked:
-                    return False
-        return True
+                    found.append(f"{source} to {name}: lag {lag}, retrying {retrying},"
+                                 f" blocked {blocked}, last error {error}")
+        return found
 
     def kill(self):
         self._process.kill()
@@ -152,7 +157,7 @@ class HostileMover:
         try:
             while not self._stopped.wait(0.005):
                 self._step()
-        except Exception as error:  # is_idle() tells the test
+        except Exception as error:  # behind() tells the test
             self._failure = error
 
     def _step(self):
@@ -166,10 +171,10 @@ class HostileMover:
             job.result()
         self._pending = len(deliveries)
 
-    def is_idle(self):
+    def behind(self):
         if self._failure:
             raise wait.GiveUp("a delivery failed") from self._failure
-        return self._pending == 0
+        return [f"{self._pending} deliveries"] if self._pending else []
 
     def stop(self):
         self._stopped.set()
