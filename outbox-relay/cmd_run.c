@@ -1,5 +1,6 @@
 /* outbox-relay run: relays from any number of sources until SIGTERM. */
 #include "outbox-relay/commands.h"
+#include "outbox-relay/progress.h"
 #include "outbox-relay/relay_metrics.h"
 #include "outbox-relay/source.h"
 #include "shared/http.h"
@@ -10,8 +11,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define MAX_SOURCES 256
+#define PROGRESS_EVERY_NS 500000000L
 
 struct run {
     struct relay_settings settings;
@@ -137,17 +141,31 @@ static void stop_sources(struct run *run)
         source_join(run->sources[i], i < run->started);
 }
 
+/* Returns the signal that ends the program. On a terminal, shows progress meanwhile. */
+static int wait_for_stop(const struct run *run, const sigset_t *signals)
+{
+    int signal_number = -1;
+    struct progress progress = {0};
+    if (!isatty(STDOUT_FILENO)) {
+        sigwait(signals, &signal_number);
+        return signal_number;
+    }
+    const struct timespec pause = {.tv_nsec = PROGRESS_EVERY_NS};
+    while ((signal_number = sigtimedwait(signals, NULL, &pause)) < 0)
+        progress_show(&progress, stdout, run->sources, run->count);
+    return signal_number;
+}
+
 static int relay(const struct cli_arguments *arguments, struct run *run)
 {
     sigset_t signals;
-    int signal_number;
     block_signals(&signals);
     relay_metrics_start(run->sources, run->count);
     int status = start_server(arguments, run);
     if (status == CLI_OK)
         status = start_sources(arguments, run);
     if (status == CLI_OK) {
-        sigwait(&signals, &signal_number);
+        int signal_number = wait_for_stop(run, &signals);
         log_info("stopping", LOG_TEXT("signal", strsignal(signal_number)));
     }
     stop_sources(run);

@@ -1,12 +1,15 @@
 """The command line of outbox-relay: what it does to the database, what it prints, how it fails."""
 
 import json
+import os
+import pty
 import subprocess
 
 import pytest
 
-from lib import process
+from lib import process, wait
 
+NOWHERE = f"http://127.0.0.1:{process.free_port()}/events"
 NO_EVENT = "00000000-0000-4000-8000-000000000000"
 
 
@@ -166,6 +169,28 @@ def test_secrets_are_rotated_and_never_listed(run, billing):
     assert secret in printed
     assert secret not in run("secrets") + json.dumps(run.json("secrets"))
     assert [row["valid"] for row in run.json("secrets", billing)] == [True, True]
+
+
+def test_run_shows_on_a_terminal_what_waits(run, billing):
+    run("subscribe", billing, "--url", NOWHERE)
+    for key in range(3):
+        run.emit(str(key))
+    ours, theirs = pty.openpty()
+    relay = process.start([process.binary("outbox-relay"), "run", "--listen", "off", "--source",
+                           f"shop={run.dsn}"], stdout=theirs, stderr=subprocess.DEVNULL)
+    try:
+        shown = ""
+
+        def waits():
+            nonlocal shown
+            shown += os.read(ours, 4096).decode()
+            return "about 3 events to go" in shown
+
+        wait.until(waits, 30, "the progress line")
+    finally:
+        process.stop(relay)
+        os.close(ours)
+        os.close(theirs)
 
 
 WRONG_USE = [
