@@ -11,6 +11,8 @@
 
 #define HEADER_SIZE 400
 #define KEEP_BODY 4096 /* a larger answer's memory is given back */
+/* A container that comes back may have another address: not the 60 s of curl's default. */
+#define DNS_CACHE_S 3L
 
 struct transport {
     struct loop *loop;
@@ -196,6 +198,7 @@ static void set_options(struct transfer *transfer)
         curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, settings->user_agent);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
+    curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
