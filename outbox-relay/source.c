@@ -359,6 +359,8 @@ static void turn_active(struct source *source)
     configuration_settle(source);
     if (source->reload_wanted)
         configuration_load(source);
+    /* First, so that the server reads while requests are built here. */
+    readers_tick(source);
     bool kick = source->kick;
     source->kick = false;
     for (struct subscription *s = source->subscriptions; s; s = s->next) {
@@ -369,7 +371,6 @@ static void turn_active(struct source *source)
             settle_load_parked(s);
         update_stats(s);
     }
-    readers_tick(source);
 }
 
 static void turn(void *context)

@@ -16,7 +16,9 @@ const struct pg_statement READ_TUNE = {
 
 const struct pg_statement READ_SNAPSHOT = {
     .name = "read_snapshot",
-    .sql = "select pg_current_snapshot()::text, last_value from outbox.event_id_seq",
+    .sql = "select pg_current_snapshot()::text,"
+           "       case when is_called then last_value else last_value - 1 end"
+           "  from outbox.event_id_seq",
 };
 
 /* $1 position, $2 rows, $3 bytes: at least one row, and no more once the bytes are reached. */

@@ -93,12 +93,14 @@ class Receiver:
         self._server = None
         self.start()
 
-    def start(self):
-        """Listens; again on the same port after stop()."""
+    def start(self, tls=None):
+        """Listens; again on the same port after stop(). `tls`: an SSLContext."""
         self.stopping.clear()
         _Server.allow_reuse_address = True
         self._server = _Server(("127.0.0.1", self.port), _Handler)
         self._server.receiver = self
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self.port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
