@@ -41,6 +41,7 @@ services() {
 
 password_of postgres >/dev/null
 password_of monitor | put "$secrets/monitoring/password"
+[ -s "$secrets/monitoring/grafana-admin" ] || random 24 | put "$secrets/monitoring/grafana-admin"
 printf '%s:5432:*:relay:%s\n' "$host" "$(password_of relay)" | put "$secrets/relay/pgpass"
 
 services | while IFS="$tab" read -r service _; do
