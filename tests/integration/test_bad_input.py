@@ -336,7 +336,8 @@ def test_unknown_paths(people, untouched, prefix):
     """Among them those of the services that are none of a client's business."""
     for person in (people["nobody"], people["user"], people["admin"]):
         for path in ("/", "/nothing", "/me", "/me/", "/me/order", "/admin", "/products", "/verify",
-                     "/internal/events", "/metrics", "/livez", "/users/1/orders", "/manage/products",
+                     "/internal/events", "/metrics", "/livez", "/users/1/orders",
+                     "/manage/products",
                      "/profiles/by-user-id/1", "/accounts/by-user-id/1/bills", "/orders",
                      "/orders/find-by-filter", "/me/orders/1/pay", "/loginx", "/nginx_status"):
             for method in ("GET", "POST"):
@@ -352,8 +353,10 @@ def test_wrong_method(people, untouched):
             ("user", "DELETE", "/me/orders", {"GET", "POST"}),
             ("user", "PUT", "/me/profile", {"GET", "POST"}),
             ("user", "GET", "/me/add-money", {"POST"}), ("user", "POST", "/me/bills", {"GET"}),
-            ("nobody", "POST", "/prices", {"GET"}), ("admin", "DELETE", "/admin/orders", {"GET", "POST"}),
-            ("admin", "GET", "/admin/products", {"POST"}), ("user", "PATCH", "/refresh-token", {"GET"})):
+            ("nobody", "POST", "/prices", {"GET"}),
+            ("admin", "DELETE", "/admin/orders", {"GET", "POST"}),
+            ("admin", "GET", "/admin/products", {"POST"}),
+            ("user", "PATCH", "/refresh-token", {"GET"})):
         person = people[who]
         response = person.shop.request(method, path, person.token)
         assert_problem(response, 405, "method_not_allowed")
@@ -397,7 +400,8 @@ def test_paths_that_climb(stack, people, untouched, path):
     b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
     b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
     b"POST /login HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-    b"POST /login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+    b"POST /login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
+    b"0\r\n\r\n",
     b"POST /login HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 ], ids=["no host", "garbage", "two hosts", "long header", "long path", "negative length",
         "two lengths", "length and chunked", "broken chunk"])

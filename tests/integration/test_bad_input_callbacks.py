@@ -56,7 +56,8 @@ def test_signature(stack, untouched, source, consumer):
             "nothing": dict.fromkeys(good), "no id": {**good, "webhook-id": None},
             "no time": {**good, "webhook-timestamp": None},
             "no signature": {**good, "webhook-signature": None},
-            "empty": {**good, "webhook-signature": ""}, "v1 only": {**good, "webhook-signature": "v1,"},
+            "empty": {**good, "webhook-signature": ""},
+            "v1 only": {**good, "webhook-signature": "v1,"},
             "not base64": {**good, "webhook-signature": "v1,***"},
             "other version": {**good, "webhook-signature": "v2" + good["webhook-signature"][2:]},
             "other id": {**good, "webhook-id": "n"},
@@ -152,7 +153,8 @@ def test_first_event_last(stack, shop):
             "orderId": order, "userId": user.id, "status": "NEW", "total": total,
             "version": version, "items": [], **more})
 
-    poster(stack, "order", "billing").deliver(told("order.itemsadded", 2, "7.5", productId=1, quantity=1))
+    poster(stack, "order", "billing").deliver(
+        told("order.itemsadded", 2, "7.5", productId=1, quantity=1))
     bill = user.bill(order, total="7.5")
     poster(stack, "order", "billing").deliver(told("order.created", 1, "0"))
     assert user.bill(order) == bill

@@ -17,15 +17,17 @@ from lib.tokens import Key
 HOST = "http://arch.homework"
 
 USER_ROUTES = [
-    ("GET", "/me/profile"), ("POST", "/me/profile"), ("POST", "/me/add-money"), ("GET", "/me/bills"),
-    ("GET", "/me/bills/1"), ("POST", "/me/bills/1/confirm"), ("POST", "/me/orders"),
+    ("GET", "/me/profile"), ("POST", "/me/profile"), ("POST", "/me/add-money"),
+    ("GET", "/me/bills"), ("GET", "/me/bills/1"), ("POST", "/me/bills/1/confirm"),
+    ("POST", "/me/orders"),
     ("GET", "/me/orders"), ("GET", "/me/orders/1"), ("POST", "/me/orders/1/add-items"),
     ("POST", "/me/orders/1/remove-items"), ("POST", "/me/orders/1/confirm"),
     ("POST", "/me/orders/1/reject"), ("GET", "/me/notifications"),
 ]
 ADMIN_ROUTES = [
-    ("POST", "/admin/products"), ("PUT", "/admin/products/1"), ("POST", "/admin/products/1/archive"),
-    ("PUT", "/admin/prices/1"), ("GET", "/admin/orders"), ("POST", "/admin/orders"),
+    ("POST", "/admin/products"), ("PUT", "/admin/products/1"),
+    ("POST", "/admin/products/1/archive"), ("PUT", "/admin/prices/1"), ("GET", "/admin/orders"),
+    ("POST", "/admin/orders"),
 ]
 ANY_ROLE_ROUTES = [("GET", "/refresh-token"), ("POST", "/change-password")]
 
@@ -172,14 +174,15 @@ def test_real_tokens_pass(stack, shop, user, forger):
     assert ok(shop.request("GET", "/me/profile", forger.real()))["id"] == user.id
     for service, method, path in BEHIND:
         response = requests.request(method, stack.service_url(service) + path.format(user.id),
-                                    headers={"Authorization": f"Bearer {forger.real()}"}, timeout=30)
+                                    headers={"Authorization": f"Bearer {forger.real()}"},
+                                    timeout=30)
         assert response.status_code == 200, f"{service}: {response.text}"
 
 
 def test_bad_tokens_at_the_gateway(shop, forger, untouched):
     for name, token in forger.bad_tokens().items():
-        for method, path in (("GET", "/me/profile"), ("GET", "/me/orders"), ("GET", "/refresh-token"),
-                             ("GET", "/admin/orders")):
+        for method, path in (("GET", "/me/profile"), ("GET", "/me/orders"),
+                             ("GET", "/refresh-token"), ("GET", "/admin/orders")):
             response = shop.request(method, path, token)
             assert response.status_code == 401, f"{name} at {path}: {response.status_code}"
             problem = assert_problem(response, 401, "unauthorized")

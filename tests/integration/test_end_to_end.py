@@ -83,7 +83,8 @@ def test_changing_the_password(shop):
     assert_problem(user.post("/change-password", json={**change, "oldPassword": "wrong one"}),
                    403, "wrong_password")
     assert ok(user.post("/change-password", json=change)) == {}
-    assert_problem(shop.request("POST", "/login", json=user.credentials()), 401, "wrong_credentials")
+    assert_problem(shop.request("POST", "/login", json=user.credentials()),
+                   401, "wrong_credentials")
     user.password = change["newPassword"]
     user.log_in()
 
@@ -219,8 +220,8 @@ def test_lists_come_in_pages(shop):
 
 def new_product(admin, name=None, prices=None):
     """A product that every part knows, with prices."""
-    response = admin.post("/admin/products",
-                          json={"name": name or f"Lamp {uuid.uuid4()}", "description": "Gives light"})
+    response = admin.post("/admin/products", json={"name": name or f"Lamp {uuid.uuid4()}",
+                                                   "description": "Gives light"})
     event_id(response)
     product = response.json()["productId"]
     tiers = prices or [{"quantity": 1, "value": "10"}]
@@ -241,7 +242,8 @@ def test_products_and_prices(shop, admin):
     response = shop.request("GET", f"/products/{product}")
     assert response.headers["X-Completed"] == "true"
     body = ok(response)
-    assert {"productId": product, "name": name, "description": "Gives light"}.items() <= body.items()
+    expected = {"productId": product, "name": name, "description": "Gives light"}
+    assert expected.items() <= body.items()
     assert plain(body["prices"]) == tiers
 
     prices = ok(shop.request("GET", f"/prices?productIds=1,{product}"))
@@ -258,7 +260,8 @@ def test_products_and_prices(shop, admin):
     assert plain(found["items"][0]["prices"]) == tiers
     assert ok(shop.request("POST", "/products/find-by-filter", json={}))["page"]["count"] >= 20
 
-    event_id(admin.put(f"/admin/products/{product}", json={"name": name, "description": "Brighter"}))
+    event_id(admin.put(f"/admin/products/{product}",
+                       json={"name": name, "description": "Brighter"}))
     assert ok(shop.request("GET", f"/products/{product}"))["description"] == "Brighter"
 
 
@@ -269,7 +272,7 @@ def test_graduated_prices_and_archived_products(shop, admin):
     order = user.order()
     add = {"productId": product, "quantity": 12}
     ok(until_answer(lambda: user.post(f"/me/orders/{order}/add-items", json=add),
-                    lambda answer: answer.status_code != 404, "the order service to know the price"))
+                    lambda answer: answer.status_code != 404, "the order service to know it"))
     assert user.order_state(order)["total"] == "118.5"
 
     event_id(admin.post(f"/admin/products/{product}/archive"))

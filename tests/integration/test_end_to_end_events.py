@@ -171,6 +171,7 @@ def test_nothing_is_left_over(stack, played):
     del played
     for database in PUBLISHERS:
         for name, events, retrying, blocked, dead in stack.query(
-                database, "select subscription, lag_events, retrying, blocked, dead from outbox.status"):
+                database, "select subscription, lag_events, retrying, blocked, dead"
+                          " from outbox.status"):
             assert (events, retrying, blocked, dead) == (0, 0, 0, 0), f"{database} to {name}"
         assert stack.query(database, "select * from outbox.delivery") == []

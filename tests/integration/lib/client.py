@@ -122,8 +122,9 @@ class Person:
 
 def ok(response):
     """The JSON of an answer that must be 200."""
+    request = response.request
     assert response.status_code == 200, \
-        f"{response.request.method} {response.request.path_url}: {response.status_code} {response.text}"
+        f"{request.method} {request.path_url}: {response.status_code} {response.text}"
     assert response.headers["Content-Type"].startswith("application/json")
     return response.json()
 

@@ -55,7 +55,8 @@ class FullStack:
             [str(ROOT / "scripts" / "stack"), *arguments, "--run-dir", str(self.directory)],
             capture_output=True, text=True, timeout=120, check=False,
             env={**os.environ, **SETTINGS})
-        assert done.returncode == 0, f"scripts/stack {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, \
+            f"scripts/stack {' '.join(arguments)}:\n{done.stdout}{done.stderr}"
 
     def _read_env(self):
         lines = (self.directory / "env").read_text().splitlines()
@@ -157,7 +158,8 @@ class FullStack:
                       " and nspname not in ('pg_catalog', 'information_schema')"
                       " and not name = any (%s)", (list(_RESTLESS),))
         return " union all ".join(
-            f"select '{table}', count(*), md5(string_agg(t::text, ';' order by t::text)) from {table} t"
+            f"select '{table}', count(*), md5(string_agg(t::text, ';' order by t::text))"
+            f" from {table} t"
             for table, in tables)
 
     # Events
