@@ -1,0 +1,365 @@
+/* The small parts of the relay: retry schedule, verdicts, parked keys, allow-list, partial answers,
+ * CloudEvents, signatures. */
+#include "outbox-relay/allow.h"
+#include "outbox-relay/chunk.h"
+#include "outbox-relay/cloudevent.h"
+#include "outbox-relay/keyset.h"
+#include "outbox-relay/partial.h"
+#include "outbox-relay/retry.h"
+#include "outbox-relay/secret.h"
+#include "outbox-relay/signer.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define TEXT(literal) ((struct text){(literal), sizeof(literal) - 1})
+
+/* ---- Retry ---- */
+
+static void statuses_are_judged(void **state)
+{
+    static const struct {
+        int status;
+        enum verdict verdict;
+    } cases[] = {{200, VERDICT_DELIVERED}, {204, VERDICT_DELIVERED}, {299, VERDICT_DELIVERED},
+        {301, VERDICT_DOWN}, {304, VERDICT_DOWN}, {400, VERDICT_REFUSED}, {401, VERDICT_REFUSED},
+        {404, VERDICT_REFUSED}, {408, VERDICT_DOWN}, {410, VERDICT_GONE}, {413, VERDICT_REFUSED},
+        {422, VERDICT_REFUSED}, {425, VERDICT_DOWN}, {429, VERDICT_DOWN}, {499, VERDICT_REFUSED},
+        {500, VERDICT_REFUSED}, {501, VERDICT_DOWN}, {502, VERDICT_DOWN}, {503, VERDICT_DOWN},
+        {504, VERDICT_DOWN}, {599, VERDICT_DOWN}, {101, VERDICT_DOWN}, {0, VERDICT_DOWN}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct response response = {.outcome = RESPONSE_STATUS, .status = cases[i].status};
+        assert_int_equal(judge(&response), cases[i].verdict);
+        response.outcome = RESPONSE_BROKEN;
+        assert_int_equal(judge(&response), VERDICT_DOWN);
+    }
+}
+
+static void retries_double_up_to_the_limit(void **state)
+{
+    uint64_t random = 1;
+    (void)state;
+    for (int attempts = 1; attempts < 100; attempts++) {
+        int64_t full = attempts > 9 ? 60000 : 100 << attempts; /* 200, 400 … */
+        full = full > 60000 ? 60000 : full;
+        for (int i = 0; i < 100; i++) {
+            int64_t wait = retry_wait_ms(200, 60000, attempts, random_next(&random));
+            assert_true(wait >= full / 2 && wait <= full);
+        }
+    }
+    assert_int_equal(retry_wait_ms(5000, 1000, 1, 0), 500); /* base above max */
+    assert_int_equal(retry_wait_ms(1, 1, 1, 7), 1);
+}
+
+static void probes_have_full_jitter_and_heed_retry_after(void **state)
+{
+    uint64_t random = 1;
+    int64_t least = INT64_MAX, most = 0;
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        int64_t wait = probe_wait_ms(500, 30000, 3, -1, random_next(&random));
+        least = wait < least ? wait : least;
+        most = wait > most ? wait : most;
+    }
+    assert_true(least >= 0 && least < 100 && most > 1900 && most <= 2000);
+    assert_true(probe_wait_ms(500, 30000, 1000000, -1, UINT64_MAX) <= 30000);
+    assert_int_equal(probe_wait_ms(500, 30000, 1, 120, 5), 120000);
+    assert_int_equal(probe_wait_ms(500, 30000, 1, INT64_MAX, 5), 86400000);
+    assert_int_equal(probe_wait_ms(500, 30000, 1, 0, 0), 0);
+}
+
+/* ---- Parked keys ---- */
+
+/* Against a plain array, with keys that collide. */
+static void keyset_behaves_as_a_table(void **state)
+{
+    enum { KEYS = 300 };
+    struct keyset set = {0};
+    int64_t parked[KEYS] = {0};
+    bool there[KEYS] = {false};
+    uint64_t random = 7;
+    (void)state;
+    for (int step = 0; step < 200000; step++) {
+        uint64_t n = random_next(&random) % KEYS;
+        uint64_t key = n * (n % 3 ? 1 : UINT64_C(0x2000000000)); /* 0 is a key like any */
+        struct keyset_entry *entry = keyset_find(&set, key);
+        assert_int_equal(entry != NULL, there[n]);
+        if (entry)
+            assert_int_equal(entry->parked, parked[n]);
+        if (random_next(&random) % 2) {
+            keyset_add(&set, key)->parked++;
+            parked[n]++;
+            there[n] = true;
+        } else if (entry) {
+            entry->parked = parked[n] = random_next(&random) % 3 ? parked[n] : 0;
+            keyset_remove_if_idle(&set, key);
+            there[n] = parked[n] > 0;
+        }
+    }
+    size_t count = 0;
+    for (int i = 0; i < KEYS; i++)
+        count += there[i];
+    assert_int_equal(set.count, count);
+    keyset_add(&set, 12345)->parking++;
+    keyset_forget_parked(&set);
+    keyset_sweep(&set);
+    assert_int_equal(set.count, 1);
+    assert_non_null(keyset_find(&set, 12345));
+    keyset_release(&set);
+    assert_null(keyset_find(&set, 12345));
+}
+
+/* ---- Allow-list ---- */
+
+static void urls_are_allowed_by_host(void **state)
+{
+    static const struct {
+        const char *list, *url;
+        bool allowed;
+    } cases[] = {
+        {"", "http://anything/", true},
+        {" , ", "https://anything/", true},
+        {"", "ftp://anything/", false},
+        {"", "file:///etc/passwd", false},
+        {"", "no url", false},
+        {"", "http://user:password@host/", false},
+        {"a.example", "http://a.example/x", true},
+        {"a.example", "http://A.EXAMPLE:99/x", true},
+        {"A.example", "http://a.example", true},
+        {"a.example", "http://b.example/", false},
+        {"a.example", "http://a.example.evil/", false},
+        {"a.example", "http://xa.example/", false},
+        {"a.example:80", "http://a.example/", true},
+        {"a.example:80", "https://a.example/", false},
+        {"a.example:443", "https://a.example/", true},
+        {"a.example:8080", "http://a.example:8080/", true},
+        {"a.example:8080", "http://a.example:80/", false},
+        {"*.example", "http://a.example/", true},
+        {"*.example", "http://a.b.example/", true},
+        {"*.example", "http://example/", false},
+        {"*.example", "http://aexample/", false},
+        {"x, *.example:81  y", "http://a.example:81/", true},
+        {"[::1]", "http://[::1]:8000/", true},
+        {"[::1]:8000", "http://[::1]:8000/", true},
+        {"[::1]:8000", "http://[::1]:8001/", false},
+        {"127.0.0.1", "http://127.0.0.1@evil/", false},
+        {"127.0.0.1", "http://127.0.0.1.evil/", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        if (allow_url(cases[i].list, cases[i].url) != cases[i].allowed)
+            fail_msg("\"%s\" %s", cases[i].list, cases[i].url);
+}
+
+/* ---- Partial answers ---- */
+
+static enum verdict parse(const char *body, enum verdict verdict, struct partial *partial)
+{
+    struct response response = {
+        .outcome = RESPONSE_STATUS, .status = 200, .body = body, .body_length = strlen(body)};
+    *partial = (struct partial){0};
+    return partial_parse(&response, partial, verdict);
+}
+
+static void lists_of_failures_are_read(void **state)
+{
+    static const unsigned char uuid[16] = {
+        0x01, 0x9a, 0, 0, 0, 0, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 9};
+    static const char list[] = "{\"failed\":[{\"id\":\"019A0000-0000-7000-8000-000000000009\","
+                               "\"error\":\"no\",\"permanent\":true},"
+                               "{\"id\":\"019a0000-0000-7000-8000-00000000000a\"}]}";
+    struct partial partial;
+    (void)state;
+    for (enum verdict verdict = VERDICT_DELIVERED; verdict <= VERDICT_REFUSED; verdict++) {
+        assert_int_equal(parse(list, verdict, &partial), VERDICT_DELIVERED);
+        assert_int_equal(partial.count, 2);
+        const struct partial_entry *entry = partial_find(&partial, uuid);
+        assert_non_null(entry);
+        assert_string_equal(entry->error, "no");
+        assert_true(entry->permanent);
+        assert_false(partial.entries[1].permanent);
+        assert_null(partial_find(&partial, (const unsigned char *)"0123456789abcdef"));
+        partial_release(&partial);
+    }
+}
+
+static void other_answers_stay_what_they_are(void **state)
+{
+    static const char *const UNREADABLE[] = {"{\"failed\":", "{\"failed\":1}", "{\"failed\":[1]}",
+        "{\"failed\":[{}]}", "{\"failed\":[{\"id\":\"1\"}]}", "[\"failed\"", "{\"failed\":null}"};
+    struct partial partial;
+    (void)state;
+    assert_int_equal(parse("", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
+    assert_int_equal(parse("<html>", VERDICT_REFUSED, &partial), VERDICT_REFUSED);
+    assert_int_equal(parse("{\"failed\":[]}", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
+    partial_release(&partial);
+    /* A refusal that names nobody delivers nothing. */
+    assert_int_equal(parse("{\"failed\":[]}", VERDICT_REFUSED, &partial), VERDICT_REFUSED);
+    assert_int_equal(
+        parse("{\"x\":\"\\\"failed\\\"\"}", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
+    for (size_t i = 0; i < ARRAY_SIZE(UNREADABLE); i++) {
+        assert_int_equal(parse(UNREADABLE[i], VERDICT_DELIVERED, &partial), VERDICT_REFUSED);
+        assert_null(partial.json);
+    }
+}
+
+/* ---- CloudEvents ---- */
+
+static const struct event EVENT = {
+    .id = 42,
+    .created_us = INT64_C(1700000000000042),
+    .uuid = {1, 2, 3, 4, 5, 6, 0x77, 8, 0x89, 10, 11, 12, 13, 14, 15, 255},
+    .aggregate_type = {"order", 5},
+    .aggregate_id = {"7\n\"\\\x01", 5},
+    .type = {"order.created", 13},
+    .payload = {"{\"a\": 1}", 8},
+    .headers = {"{}", 2},
+};
+
+static void an_event_is_written(void **state)
+{
+    struct buffer buffer = {0};
+    struct event event = EVENT;
+    (void)state;
+    event.headers = TEXT("{\"x\": {\"traceparent\": \"no\"}, \"y\": \"traceparent\", "
+                         "\"traceparent\": \"00-a\\\"b\", \"tracestate\": 5}");
+    cloudevent_add(&buffer, "\"/shop\"", &event);
+    buffer_add(&buffer, "", 1);
+    assert_string_equal(buffer.data,
+        "{\"specversion\":\"1.0\",\"id\":\"01020304-0506-7708-890a-0b0c0d0e0fff\",\"source\":\"/"
+        "shop\","
+        "\"type\":\"order.created\",\"subject\":\"7\\n\\\"\\\\\\u0001\","
+        "\"time\":\"2023-11-14T22:13:20.000042Z\",\"datacontenttype\":\"application/json\","
+        "\"partitionkey\":\"order:7\\n\\\"\\\\\\u0001\",\"sequence\":\"00000000000000000042\","
+        "\"traceparent\":\"00-a\\\"b\",\"data\":{\"a\": 1}}");
+    buffer_release(&buffer);
+}
+
+static void moments_before_1970_and_across_seconds(void **state)
+{
+    static const struct {
+        int64_t unix_us;
+        const char *text;
+    } cases[] = {{0, "1970-01-01T00:00:00.000000Z"}, {-1, "1969-12-31T23:59:59.999999Z"},
+        {999999, "1970-01-01T00:00:00.999999Z"}, {1000000, "1970-01-01T00:00:01.000000Z"},
+        {INT64_C(951782400000001), "2000-02-29T00:00:00.000001Z"}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct buffer buffer = {0};
+        struct event event = EVENT;
+        event.created_us = cases[i].unix_us;
+        cloudevent_add(&buffer, "\"/s\"", &event);
+        buffer_add(&buffer, "", 1);
+        assert_non_null(strstr(buffer.data, cases[i].text));
+        buffer_release(&buffer);
+    }
+}
+
+static void members_are_found(void **state)
+{
+    static const struct {
+        const char *object, *value;
+    } cases[] = {{"{}", ""}, {"{\"k\": \"v\"}", "\"v\""}, {"{\"k\":\"v\"}", "\"v\""},
+        {"{\"a\": \"k\", \"k\": \"v\"}", "\"v\""},
+        {"{\"a\": {\"k\": \"no\"}, \"k\": \"v\"}", "\"v\""}, {"{\"a\": [\"k\", \"no\"]}", ""},
+        {"{\"k\": 5}", ""}, {"{\"kk\": \"no\"}", ""}, {"{\"k\": \"a\\\"b\\\\\"}", "\"a\\\"b\\\\\""},
+        {"{\"k\": \"cut", ""}, {"{\"k\"", ""}, {"", ""}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct text object = {cases[i].object, (uint32_t)strlen(cases[i].object)};
+        struct text found = json_find_string(object, "k");
+        assert_int_equal(found.length, strlen(cases[i].value));
+        if (found.length)
+            assert_memory_equal(found.data, cases[i].value, found.length);
+    }
+}
+
+static void keys_have_two_parts(void **state)
+{
+    (void)state;
+    assert_int_equal(event_key(TEXT("a"), TEXT("b")), event_key(TEXT("a"), TEXT("b")));
+    assert_int_not_equal(event_key(TEXT("ab"), TEXT("c")), event_key(TEXT("a"), TEXT("bc")));
+    assert_int_not_equal(event_key(TEXT("ab"), TEXT("")), event_key(TEXT(""), TEXT("ab")));
+}
+
+/* ---- Signatures ---- */
+
+static void signatures_are_those_of_the_library(void **state)
+{
+    struct webhook_key keys[2];
+    char text[SIGNER_TEXT_SIZE], wanted[2][WEBHOOK_SIGNATURE_SIZE], body[300];
+    (void)state;
+    assert_int_equal(webhook_key_parse("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", &keys[0]), 0);
+    assert_int_equal(
+        webhook_key_parse(
+            "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+            "AAAAAAAAAAAAAAAA==",
+            &keys[1]),
+        0);
+    assert_int_equal(keys[1].length, 64);
+    memset(body, 'x', sizeof(body));
+    struct signer *signer = signer_new(keys, 2);
+    for (size_t length = 0; length <= sizeof(body); length++) {
+        signer_sign(signer, "id", 1700000000, body, length, text);
+        for (int i = 0; i < 2; i++)
+            assert_int_equal(webhook_sign(&keys[i], "id", 1700000000, body, length, wanted[i]), 0);
+        char both[2 * WEBHOOK_SIGNATURE_SIZE];
+        snprintf(both, sizeof(both), "%s %s", wanted[0], wanted[1]);
+        assert_string_equal(text, both);
+        assert_int_equal(
+            webhook_verify(&keys[1], 1, "id", "1700000000", text, body, length, 1700000000), 0);
+    }
+    signer_free(signer);
+    signer_free(NULL);
+}
+
+static void secrets_come_from_three_places(void **state)
+{
+    static const char secret[] = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX";
+    struct webhook_key key;
+    char path[] = "/tmp/relay-secret-XXXXXX", reference[64];
+    (void)state;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_true(dprintf(fd, "%s\nsecond line\n", secret) > 0);
+    close(fd);
+    snprintf(reference, sizeof(reference), "file:%s", path);
+    assert_int_equal(secret_resolve(reference, &key), 0);
+    assert_int_equal(key.length, 24);
+    unlink(path);
+    assert_int_equal(secret_resolve(reference, &key), -ENOENT);
+    assert_int_equal(secret_resolve("file:/", &key), -EISDIR);
+    assert_int_equal(secret_resolve("file:/dev/null", &key), -EINVAL);
+    setenv("RELAY_TEST_SECRET", secret, 1);
+    assert_int_equal(secret_resolve("env:RELAY_TEST_SECRET", &key), 0);
+    assert_int_equal(secret_resolve("env:RELAY_TEST_NONE", &key), -ENOENT);
+    assert_int_equal(secret_resolve(secret, &key), 0);
+    assert_int_equal(secret_resolve("secret", &key), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(statuses_are_judged),
+        cmocka_unit_test(retries_double_up_to_the_limit),
+        cmocka_unit_test(probes_have_full_jitter_and_heed_retry_after),
+        cmocka_unit_test(keyset_behaves_as_a_table),
+        cmocka_unit_test(urls_are_allowed_by_host),
+        cmocka_unit_test(lists_of_failures_are_read),
+        cmocka_unit_test(other_answers_stay_what_they_are),
+        cmocka_unit_test(an_event_is_written),
+        cmocka_unit_test(moments_before_1970_and_across_seconds),
+        cmocka_unit_test(members_are_found),
+        cmocka_unit_test(keys_have_two_parts),
+        cmocka_unit_test(signatures_are_those_of_the_library),
+        cmocka_unit_test(secrets_come_from_three_places),
+    };
+    return cmocka_run_group_tests_name("relay parts", tests, NULL, NULL);
+}
