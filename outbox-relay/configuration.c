@@ -1,5 +1,6 @@
 /* See configuration.h. */
 #include "outbox-relay/configuration.h"
+#include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/secret.h"
@@ -11,7 +12,7 @@
 #define US_PER_MS INT64_C(1000)
 
 struct configuration {
-    PGresult *subscriptions, *secrets, *parked_keys, *counts;
+    PGresult *subscriptions, *secrets, *parked_keys;
 };
 
 static void clear(struct configuration *loaded)
@@ -19,7 +20,6 @@ static void clear(struct configuration *loaded)
     PQclear(loaded->subscriptions);
     PQclear(loaded->secrets);
     PQclear(loaded->parked_keys);
-    PQclear(loaded->counts);
     *loaded = (struct configuration){0};
 }
 
@@ -229,6 +229,7 @@ static void on_loaded(void *context, const char *sqlstate)
         apply_parked_keys(source, loaded->parked_keys);
     }
     clear(loaded);
+    figures_count_parked(source);
     source_loaded(source);
 }
 
@@ -273,7 +274,7 @@ void configuration_settle(struct source *source)
         struct subscription *s = *link;
         if (s->gone && is_idle(s)) {
             *link = s->next;
-            source_stats_gone(source, s->name);
+            figures_gone(source, s->name);
             subscription_free(s);
             continue;
         }

@@ -15,6 +15,7 @@ static struct {
     size_t count;
 } watched = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+static struct metric *parked_events;
 static struct metric *lag_events, *lag_seconds, *parked_keys, *breaker, *paused;
 static struct metric *leader, *connected, *asleep, *epoch;
 static struct metric *delivered, *attempts, *latency;
@@ -68,8 +69,25 @@ static void collect_counters(
     collect_latency(entry, labels);
 }
 
+static void collect_parked(struct stats_entry *entry, const char *const *labels)
+{
+    struct {
+        const char *status;
+        stat_gauge *count;
+    } const parked[] = {{"retrying", &entry->stats.retrying}, {"blocked", &entry->stats.blocked},
+        {"dead", &entry->stats.dead}};
+    for (size_t i = 0; i < ARRAY_SIZE(parked); i++) {
+        const char *const values[] = {labels[0], labels[1], parked[i].status};
+        if (entry->current)
+            metric_set(parked_events, values, gauge(parked[i].count));
+        else
+            metric_remove(parked_events, values);
+    }
+}
+
 static void collect_gauges(struct stats_entry *entry, const char *const *labels)
 {
+    collect_parked(entry, labels);
     struct metric *const gauges[] = {lag_events, lag_seconds, parked_keys, breaker, paused};
     if (!entry->current) {
         for (size_t i = 0; i < ARRAY_SIZE(gauges); i++)
@@ -123,6 +141,7 @@ static void declare(void)
     static const char *const SOURCE[] = {"source", NULL};
     static const char *const SUBSCRIPTION[] = {"source", "subscription", NULL};
     static const char *const OUTCOME[] = {"source", "subscription", "outcome", NULL};
+    static const char *const STATUS[] = {"source", "subscription", "status", NULL};
     static const char *const CAUSE[] = {"source", "cause", NULL};
     lag_events = metric_gauge("outbox_relay_lag_events",
         "Ids between the newest event and the subscription's cursor.", SUBSCRIPTION);
@@ -130,6 +149,8 @@ static void declare(void)
         "Age of the oldest event that was read and is not settled.", SUBSCRIPTION);
     parked_keys = metric_gauge(
         "outbox_relay_parked_keys", "Keys held back by a refused event.", SUBSCRIPTION);
+    parked_events = metric_gauge("outbox_relay_parked_events",
+        "Events in outbox.delivery: retrying, blocked behind those, dead.", STATUS);
     breaker = metric_gauge("outbox_relay_breaker_state",
         "0 closed, 1 open (endpoint down), 2 half open (on trial).", SUBSCRIPTION);
     paused = metric_gauge(

@@ -1,5 +1,6 @@
 /* See settle.h. */
 #include "outbox-relay/settle.h"
+#include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
 #include "outbox-relay/retry.h"
 #include "outbox-relay/source.h"
@@ -76,6 +77,7 @@ static bool parking_done(struct parking *parking, const char *sqlstate)
         source_write_failed(s->source, sqlstate);
         return false;
     }
+    figures_count_parked(s->source);
     source_wants_turn(s->source);
     return true;
 }
@@ -234,6 +236,7 @@ static void on_blocked(void *context, const char *sqlstate)
             entry->parked++;
             subscription_settle(s, item);
         }
+        figures_count_parked(s->source);
         source_wants_turn(s->source);
     }
     free(blocking);

@@ -3,6 +3,7 @@
 #include "outbox-relay/allow.h"
 #include "outbox-relay/cloudevent.h"
 #include "outbox-relay/configuration.h"
+#include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/session.h"
@@ -83,12 +84,13 @@ static void drop_all(struct source *source)
     loop_timer_stop(source->loop, &source->maintain_timer);
     loop_timer_stop(source->loop, &source->secret_timer);
     loop_timer_stop(source->loop, &source->config_timer);
+    figures_stop(source);
     readers_free(source);
     while (source->subscriptions) {
         struct subscription *s = source->subscriptions;
         source->subscriptions = s->next;
         s->reader = NULL;
-        source_stats_gone(source, s->name);
+        figures_gone(source, s->name);
         subscription_free(s);
     }
     configuration_free(source);
@@ -244,52 +246,6 @@ static void on_maintain_timer(void *context)
     pg_commit(pg, on_maintained, source);
 }
 
-/* Figures ----------------------------------------------------------------------------------------
- */
-
-struct stats *source_stats_of(struct source *source, const char *subscription)
-{
-    struct stats_entry *entry;
-    pthread_mutex_lock(&source->stats_lock);
-    for (entry = source->stats_list; entry; entry = entry->next)
-        if (strcmp(entry->subscription, subscription) == 0)
-            break;
-    if (!entry && (entry = calloc(1, sizeof(*entry))) != NULL) {
-        entry->subscription = strdup(subscription);
-        if (!entry->subscription) {
-            free(entry);
-            entry = NULL;
-        } else {
-            entry->next = source->stats_list;
-            source->stats_list = entry;
-        }
-    }
-    if (entry)
-        entry->current = true;
-    pthread_mutex_unlock(&source->stats_lock);
-    return entry ? &entry->stats : NULL;
-}
-
-void source_stats_gone(struct source *source, const char *subscription)
-{
-    pthread_mutex_lock(&source->stats_lock);
-    for (struct stats_entry *entry = source->stats_list; entry; entry = entry->next)
-        if (strcmp(entry->subscription, subscription) == 0)
-            entry->current = false;
-    pthread_mutex_unlock(&source->stats_lock);
-}
-
-static void update_stats(struct subscription *s)
-{
-    const struct pending *first = s->pending_head;
-    bool behind =
-        first || (s->reader && s->reader->due && s->settled.position < s->source->last_id);
-    int64_t lag = s->source->last_id - s->settled.position;
-    stat_set(&s->stats->lag_events, behind && lag > 0 ? lag : 0);
-    stat_set(&s->stats->oldest_us, first && first->chunk ? first->items[0].event->created_us : 0);
-    stat_set(&s->stats->parked_keys, (int64_t)s->parked.count);
-}
-
 /* Stop -------------------------------------------------------------------------------------------
  */
 
@@ -369,7 +325,7 @@ static void turn_active(struct source *source)
         settle_blocked(s);
         if (s->retry_due)
             settle_load_parked(s);
-        update_stats(s);
+        figures_update(s);
     }
 }
 
@@ -428,13 +384,7 @@ static void source_free(struct source *source)
     session_release(source);
     transport_free(source->transport);
     loop_free(source->loop);
-    while (source->stats_list) {
-        struct stats_entry *next = source->stats_list->next;
-        free(source->stats_list->subscription);
-        free(source->stats_list);
-        source->stats_list = next;
-    }
-    pthread_mutex_destroy(&source->stats_lock);
+    figures_release(source);
     free(source->name);
     free(source->conninfo);
     free(source->source_json);
@@ -470,7 +420,7 @@ int source_new(const char *name, const char *conninfo, const struct relay_settin
         (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 30 ^ (uint64_t)(uintptr_t)source;
     source->settings = settings;
     source->polling = strcmp(settings->wake, "poll") == 0;
-    pthread_mutex_init(&source->stats_lock, NULL);
+    figures_init(source);
     init_timers(source);
     source->name = strdup(name);
     source->conninfo = strdup(conninfo);

@@ -76,7 +76,7 @@ struct source {
     bool kick;       /* lanes may have something to start */
     bool resigning, resigned, stop_overdue;
 
-    struct timer cursor_timer, maintain_timer, secret_timer, config_timer;
+    struct timer cursor_timer, maintain_timer, secret_timer, config_timer, count_timer;
     bool cursors_in_flight, maintaining;
     int64_t maintained_id;
     bool reload_wanted, reload_in_flight;
@@ -134,8 +134,5 @@ bool source_allows(const struct source *source, const char *url);
 size_t source_buffer_share(const struct source *source);
 /* What configuration_load() began is done. */
 void source_loaded(struct source *source);
-/* The figures of a subscription, kept over reconnects. NULL: no memory. */
-struct stats *source_stats_of(struct source *source, const char *subscription);
-void source_stats_gone(struct source *source, const char *subscription);
 
 #endif

@@ -1,6 +1,7 @@
 /* See subscription.h. */
 #include "outbox-relay/subscription.h"
 #include "outbox-relay/breaker.h"
+#include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
 #include "outbox-relay/settle.h"
 #include "outbox-relay/source.h"
@@ -116,9 +117,8 @@ struct subscription *subscription_new(struct source *source, const PGresult *row
     s->retry_timer = (struct timer){.fire = on_retry_timer, .context = s};
     breaker_init(s);
     if (replace_text(&s->name, PQgetvalue(rows, row, SUBSCRIPTION_NAME)) < 0 ||
-        !(s->stats = source_stats_of(source, s->name)) ||
-        subscription_configure(s, rows, row) < 0 || subscription_set_cursor(s, rows, row) < 0 ||
-        lanes_resize(s, s->wanted_in_flight) < 0) {
+        !(s->stats = figures_of(source, s->name)) || subscription_configure(s, rows, row) < 0 ||
+        subscription_set_cursor(s, rows, row) < 0 || lanes_resize(s, s->wanted_in_flight) < 0) {
         subscription_free(s);
         return NULL;
     }

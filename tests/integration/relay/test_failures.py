@@ -150,6 +150,8 @@ def test_a_dead_event_blocks_its_key_by_policy(outbox, receiver):
     receiver.behave = bad_for([bad], Answer(500))
     relay = outbox.relay().wait_leader()
     wait.until(lambda: outbox.deliveries() == [("dead",), ("blocked",)], 10, "dead and blocked")
+    wait.until(lambda: [relay.metric("outbox_relay_parked_events", status=status)
+                        for status in ("retrying", "blocked", "dead")] == [0, 1, 1], 10, "figures")
     later = outbox.emit(key="k")[0]
     other = outbox.emit(key="other")[0]
     receiver.wait_for(1)
