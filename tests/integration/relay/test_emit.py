@@ -130,3 +130,36 @@ def test_status_views(outbox):
     assert outbox.status("some")["lag_events"] == 0
     assert outbox.query("select subscription, status, count(*) from outbox.event_status"
                         " group by 1, 2") == [("all", "pending", 3)]
+
+
+def test_a_hostile_search_path(outbox):
+    """emit runs as its owner, so nothing of the caller's may be called in it."""
+    outbox.query("""
+        create schema evil;
+        create function evil.boom(text, text) returns boolean language plpgsql
+            as $$ begin raise exception 'hijacked'; end $$;
+        create function evil.boom_text(text, text) returns text language plpgsql
+            as $$ begin raise exception 'hijacked'; end $$;
+        create function evil.boom_number(bigint, bigint) returns bigint language plpgsql
+            as $$ begin raise exception 'hijacked'; end $$;
+        create operator evil.<> (leftarg = text, rightarg = text, function = evil.boom);
+        create operator evil.= (leftarg = text, rightarg = text, function = evil.boom);
+        create operator evil.|| (leftarg = text, rightarg = text, function = evil.boom_text);
+        create operator evil.% (leftarg = bigint, rightarg = bigint, function = evil.boom_number);
+        create function evil.octet_length(text) returns integer language plpgsql
+            as $$ begin raise exception 'hijacked'; end $$;
+        create function evil.pg_notify(text, text) returns void language plpgsql
+            as $$ begin raise exception 'hijacked'; end $$;
+        create function evil.clock_timestamp() returns timestamptz language plpgsql
+            as $$ begin raise exception 'hijacked'; end $$;
+        create domain evil.uuid as text check (value = 'hijacked');
+        create domain evil.int8 as bigint check (value < 0)
+    """)
+    connection = outbox.connect()
+    with connection.cursor() as cursor:
+        cursor.execute("set search_path = evil, pg_catalog")
+        for _ in range(510):  # some of them look at the locks
+            cursor.execute("select outbox.emit('a', '1', 'a.b', '{}')")
+        with pytest.raises(psycopg2.Error, match="1 to 200"):
+            cursor.execute("select outbox.emit('', '1', 'a.b', '{}')")
+    connection.close()
