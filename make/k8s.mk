@@ -1,25 +1,35 @@
-# The Helm charts. helm, the schemas of Kubernetes and of the operators' resources come from package
+# The Helm charts. helm, and the schemas of Kubernetes and of the operators' resources, come from package
 # registries at pinned versions, into build/tools.
 
 HELM_VERSION := v3.16.4
 CNPG_VERSION := v1.25.1
 PROMETHEUS_OPERATOR_VERSION := v0.79.2
-KUBERNETES_VALIDATE_VERSION := 1.37.0
 TOOLS := $(abspath $(BUILD)/tools)
+HELM := $(TOOLS)/helm-$(HELM_VERSION)
+CRDS := $(TOOLS)/crds-$(CNPG_VERSION)-$(PROMETHEUS_OPERATOR_VERSION)
+K8S_PYTHON := $(TOOLS)/k8s-venv/bin/python3
 
-$(TOOLS)/helm:
-	@command -v go >/dev/null || { echo "make k8s-lint: go is not installed (it builds helm)" >&2; exit 1; }
-	GOBIN=$(TOOLS) go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+need_go = @command -v go >/dev/null || \
+	{ echo "make $(MAKECMDGOALS): go is missing; 1.22 or later $(1) (https://go.dev/dl, or Debian's golang-go of bookworm-backports)" >&2; exit 1; }
 
-$(TOOLS)/crds:
+$(HELM):
+	$(call need_go,builds helm)
+	GOBIN=$(TOOLS)/helm.new go install helm.sh/helm/v3/cmd/helm@$(HELM_VERSION)
+	mv $(TOOLS)/helm.new/helm $@
+
+$(CRDS):
+	$(call need_go,fetches the operators' definitions)
 	tests/k8s/fetch-crds.sh $@ \
 		github.com/cloudnative-pg/cloudnative-pg@$(CNPG_VERSION) config/crd/bases \
 		github.com/prometheus-operator/prometheus-operator@$(PROMETHEUS_OPERATOR_VERSION) example/prometheus-operator-crd
 
-$(TOOLS)/venv:
-	python3 -m venv $@.new && $@.new/bin/pip -q install kubernetes-validate==$(KUBERNETES_VALIDATE_VERSION) jsonschema PyYAML
-	mv $@.new $@
+$(K8S_PYTHON): tests/k8s/requirements.txt
+	@rm -rf $(TOOLS)/k8s-venv && mkdir -p $(TOOLS)
+	@python3 -m venv $(TOOLS)/k8s-venv >/dev/null || \
+		{ echo "make k8s-lint: python3 has no venv: install Debian's python3-venv" >&2; exit 1; }
+	$(TOOLS)/k8s-venv/bin/pip -q install -r tests/k8s/requirements.txt || { rm -rf $(TOOLS)/k8s-venv; exit 1; }
+	@touch $@
 
 .PHONY: k8s-lint
-k8s-lint: $(TOOLS)/helm $(TOOLS)/crds $(TOOLS)/venv ## render the Helm charts, validate and check the manifests
-	$(TOOLS)/venv/bin/python3 tests/k8s/lint.py $(TOOLS)/helm $(TOOLS)/crds
+k8s-lint: $(HELM) $(CRDS) $(K8S_PYTHON) ## render the Helm charts, validate and check the manifests
+	$(K8S_PYTHON) -B tests/k8s/lint.py $(HELM) $(CRDS)

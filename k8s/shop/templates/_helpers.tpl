@@ -11,8 +11,9 @@ app.kubernetes.io/name: {{ .name }}
 app.kubernetes.io/instance: {{ .root.Release.Name }}
 {{- end }}
 
+{{/* Of an image's values: by digest where there is one. */}}
 {{- define "shop.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag }}
+{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag }}{{ end }}
 {{- end }}
 
 {{/* libpq conninfo without the password, which comes as PGPASSWORD from the role's Secret. */}}
@@ -102,7 +103,9 @@ metadata:
   name: {{ .name }}
   labels: {{- include "shop.labels" . | nindent 4 }}
 spec:
+  # Also with one replica a node can be drained; a pod that is not ready never stands in the way.
   maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels: {{- include "shop.selector" . | nindent 6 }}
 {{- with .autoscaling }}

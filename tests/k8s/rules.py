@@ -1,0 +1,155 @@
+"""What must hold for the manifests beyond their schemas."""
+
+from pathlib import Path
+
+from charts import Broken
+
+DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+RESERVED_CONNECTIONS = 10  # for the superuser, the operator, who looks into it by psql
+
+
+def need(condition, message):
+    if not condition:
+        raise Broken(message)
+
+
+def table(name):
+    """The rows of a file of tab-separated values in deploy/."""
+    lines = (DEPLOY / name).read_text(encoding="utf-8").splitlines()
+    return [tuple(line.split("\t")) for line in lines if line and not line.startswith("#")]
+
+
+def named(documents, kind):
+    return {document["metadata"]["name"]: document for document in documents
+            if document["kind"] == kind}
+
+
+def pod_template(document):
+    if document["kind"] in ("Deployment", "StatefulSet", "Job"):
+        return document["spec"]["template"]
+    return None
+
+
+def environment(container):
+    return {variable["name"]: variable for variable in container.get("env", [])}
+
+
+def check_pod(document):
+    """What the restricted Pod Security Standard asks, and more."""
+    pod = pod_template(document)["spec"]
+    security = pod["securityContext"]
+    need(security.get("runAsNonRoot") is True and security.get("runAsUser", 0) > 0, "runs as root")
+    need(security.get("seccompProfile") == {"type": "RuntimeDefault"}, "has no seccomp profile")
+    need(pod.get("automountServiceAccountToken") is False, "mounts a service account token")
+    for container in pod["containers"]:
+        check_container(container)
+        if document["kind"] != "Job":
+            for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+                need(probe in container, f"has no {probe}")
+        if document["kind"] == "Deployment":
+            need("preStop" in container.get("lifecycle", {}), "has no preStop")
+    if document["kind"] == "Deployment":
+        need(len(pod.get("topologySpreadConstraints", [])) == 2, "is not spread")
+
+
+def check_container(container):
+    security = container.get("securityContext", {})
+    need(security.get("allowPrivilegeEscalation") is False, "may escalate privileges")
+    need(security.get("readOnlyRootFilesystem") is True, "has a writable root file system")
+    need(security.get("capabilities") == {"drop": ["ALL"]}, "keeps capabilities")
+    check_image(container["image"])
+    resources = container["resources"]
+    need(resources.get("requests", {}).keys() >= {"cpu", "memory"}, "has no requests")
+    need("memory" in resources.get("limits", {}), "has no memory limit")
+    for name, variable in environment(container).items():
+        if "PASSWORD" in name and not name.endswith("_FILE") \
+                or "SECRET" in name and not name.endswith("_DIR"):
+            need("valueFrom" in variable, f"has a plain value in {name}")
+
+
+def check_image(image):
+    name, at, digest = image.partition("@")
+    if at:
+        need(digest.startswith("sha256:") and len(digest) == 71, f"image {image}: no digest")
+        return
+    tag = name.rpartition("/")[2].partition(":")[2]
+    need(tag != "latest" and any(c.isdigit() for c in tag), f"image {image} is not pinned")
+
+
+def check_shop(documents):
+    """What must be there for each workload of the shop."""
+    services = {row[0]: int(row[1]) for row in table("services.tsv")}
+    workloads = {*services, "gateway", "outbox-relay"}
+    for kind in ("Deployment", "Service", "PodDisruptionBudget", "ServiceAccount"):
+        got = set(named(documents, kind))
+        need(got == workloads, f"{kind} of {sorted(got ^ workloads)}")
+    scaled = named(documents, "HorizontalPodAutoscaler")
+    need(set(scaled) == workloads - {"outbox-relay"}, f"HorizontalPodAutoscaler of {sorted(scaled)}")
+    for name, deployment in named(documents, "Deployment").items():
+        fixed = "replicas" in deployment["spec"]
+        need(fixed == (name not in scaled), f"{name}: replicas and the autoscaler contend")
+    need(named(documents, "Deployment")["outbox-relay"]["spec"]["replicas"] >= 2, "no standby relay")
+    for name, budget in named(documents, "PodDisruptionBudget").items():
+        need(budget["spec"].get("maxUnavailable", 0) >= 1, f"{name}: no pod may be evicted")
+    jobs = named(documents, "Job")
+    for service, port in services.items():
+        need(named(documents, "Service")[service]["spec"]["ports"][0]["port"] == port,
+             f"{service} has another port")
+        check_hook(jobs, f"{service}-migrate", "pre-install,pre-upgrade")
+    check_hook(jobs, "outbox-subscribe", "post-install,post-upgrade")
+    check_subscriptions(jobs["outbox-subscribe"])
+    rule = named(documents, "Ingress")["gateway"]["spec"]["rules"][0]
+    need(rule["host"] == "arch.homework", "the Ingress has another host")
+    need(rule["http"]["paths"][0]["path"] == "/otusapp/alapitskii", "the Ingress has another path")
+
+
+def check_hook(jobs, name, hook):
+    need(name in jobs, f"no Job {name}")
+    got = jobs[name]["metadata"].get("annotations", {}).get("helm.sh/hook")
+    need(got == hook, f"{name} is no {hook} hook")
+
+
+def check_subscriptions(job):
+    """The chart subscribes what deploy/subscriptions.tsv says."""
+    got = set()
+    for container in job["spec"]["template"]["spec"]["containers"]:
+        consumer = container["args"][1]
+        source = container["name"].removesuffix(f"-{consumer}")
+        types = [word.partition("=")[2] for word in container["args"] if word.startswith("--types=")]
+        got.add((source, consumer, types[0]))
+    differing = got ^ set(table("subscriptions.tsv"))
+    need(not differing, f"subscriptions differ: {differing}")
+
+
+def check_secrets(documents):
+    """What is generated outlives upgrades and uninstalling: Helm deletes a hook's old object first."""
+    for name, secret in named(documents, "Secret").items():
+        annotations = secret["metadata"].get("annotations", {})
+        need(annotations.get("helm.sh/resource-policy") == "keep", f"Secret {name} is not kept")
+        need("helm.sh/hook" not in annotations, f"Secret {name} is a hook")
+
+
+def check_connections(documents):
+    """All pods at their most numerous, in mid-rollout, find a connection."""
+    wanted = 0
+    scaled = named(documents, "HorizontalPodAutoscaler")
+    for name, deployment in named(documents, "Deployment").items():
+        container = deployment["spec"]["template"]["spec"]["containers"][0]
+        surge = deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+        if name == "outbox-relay":  # two for each source
+            sources = sum(word.startswith("--source=") for word in container["args"])
+            wanted += (deployment["spec"]["replicas"] + surge) * sources * 2
+        elif "DB_POOL_SIZE" in environment(container):
+            pods = scaled[name]["spec"]["maxReplicas"] + surge
+            wanted += pods * int(environment(container)["DB_POOL_SIZE"]["value"])
+    most = max_connections(documents)
+    need(wanted + RESERVED_CONNECTIONS <= most,
+         f"{wanted} connections and {RESERVED_CONNECTIONS} in reserve are more than {most}")
+
+
+def max_connections(documents):
+    for cluster in named(documents, "Cluster").values():
+        return int(cluster["spec"]["postgresql"]["parameters"]["max_connections"])
+    container = named(documents, "StatefulSet")["postgres"]["spec"]["template"]["spec"]["containers"][0]
+    setting = [word for word in container["args"] if word.startswith("max_connections=")]
+    return int(setting[0].partition("=")[2])
