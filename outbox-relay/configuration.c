@@ -230,6 +230,7 @@ static void on_loaded(void *context, const char *sqlstate)
     }
     clear(loaded);
     figures_count_parked(source);
+    source_wants_turn(source); /* what could not be sent may now */
     source_loaded(source);
 }
 
@@ -274,7 +275,8 @@ void configuration_settle(struct source *source)
         struct subscription *s = *link;
         if (s->gone && is_idle(s)) {
             *link = s->next;
-            figures_gone(source, s->name);
+            if (!find(source, s->name)) /* else it has been made anew */
+                figures_gone(source, s->name);
             subscription_free(s);
             continue;
         }

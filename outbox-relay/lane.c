@@ -241,6 +241,9 @@ void lane_kick(struct lane *lane)
         return;
     if (lane->for_parked && s->source->state == SOURCE_STOPPING)
         return;
+    /* What is to be sent again may be more than the subscription takes by now. */
+    if (lane->sending_count > (size_t)s->batch_size)
+        put_back(lane);
     if (!lane->sending)
         fill(lane);
     if (!lane->sending || lane->sending->number > last_number(s))

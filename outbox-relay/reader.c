@@ -194,6 +194,18 @@ static void merge(struct source *source)
     }
 }
 
+static void move_to_end(struct source *source, struct reader *reader)
+{
+    struct reader **link = &source->readers;
+    while (*link != reader)
+        link = &(*link)->next;
+    *link = reader->next;
+    while (*link)
+        link = &(*link)->next;
+    *link = reader;
+    reader->next = NULL;
+}
+
 /* Results ----------------------------------------------------------------------------------------
  */
 
@@ -374,6 +386,8 @@ bool readers_tick(struct source *source)
             continue;
         tick->parts[tick->count++] = (struct tick_part){.source = source, .reader = reader};
     }
+    for (size_t i = 0; i < tick->count; i++)
+        move_to_end(source, tick->parts[i].reader); /* so that all have their turn */
     if (tick->count == 0) {
         free(tick);
         return false;

@@ -7,7 +7,6 @@
 #include <time.h>
 
 #define US_PER_S 1000000.0
-#define STALLED_US INT64_C(30000000)
 
 static struct {
     pthread_mutex_t lock;
@@ -192,6 +191,12 @@ void relay_metrics_stop(void)
     pthread_mutex_unlock(&watched.lock);
 }
 
+/* A source shows life at each beat of its lease, three times in its time to live. */
+static double stalled_us(const struct source *source)
+{
+    return (double)source->settings->lease_ttl_ms * 1000.0;
+}
+
 int relay_ready(char *reason, size_t size)
 {
     int ret = 0;
@@ -202,7 +207,7 @@ int relay_ready(char *reason, size_t size)
     for (size_t i = 0; i < watched.count && ret == 0; i++) {
         struct source *source = watched.sources[i];
         if (gauge(&source->stats.connected) > 0 &&
-            now_us - gauge(&source->stats.alive_us) < (double)STALLED_US)
+            now_us - gauge(&source->stats.alive_us) < stalled_us(source))
             continue;
         snprintf(reason, size, "source %s makes no progress", source->name);
         ret = -1;

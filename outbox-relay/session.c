@@ -144,10 +144,12 @@ static void stand_for_election(struct source *source)
 static void on_beat(void *context, const char *sqlstate)
 {
     struct source *source = context;
-    if (sqlstate)
+    if (sqlstate) {
         source_write_failed(source, sqlstate);
-    else
-        note_alive(source);
+        return;
+    }
+    note_alive(source);
+    source_wants_turn(source); /* the lease may have been in doubt */
 }
 
 static void on_renewed(void *context, PGresult *take_result)

@@ -88,6 +88,7 @@ static void on_cursor_result(void *context, PGresult *take_result)
 {
     AUTO_RESULT PGresult *result = take_result;
     struct subscription *s = context;
+    s->writes--;
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
         return; /* the end of the unit tells */
     if (strcmp(PQcmdTuples(result), "0") == 0) {
@@ -106,6 +107,7 @@ static void write_cursor(struct subscription *s)
         number(c.position, position), c.snapshot->text, number(c.floor, floor),
         number(c.deep_floor, deep_floor), c.late_snapshot ? number(c.late_position, late) : NULL,
         c.late_snapshot ? c.late_snapshot->text : NULL};
+    s->writes++;
     pg_send(s->source->work, &WRITE_CURSOR, values, on_cursor_result, s);
     s->cursor_dirty = false;
     cursor_release(&c);

@@ -13,6 +13,7 @@
 #include "shared/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -21,6 +22,7 @@
 #define US_PER_S INT64_C(1000000)
 #define CURSOR_EVERY_US (200 * US_PER_MS)
 #define CONFIG_POLL_US (5 * US_PER_S) /* poll mode has no notifications */
+#define MAINTAIN_ANYWAY_US (3600 * US_PER_S)
 #define RECONNECT_BASE_MS 100
 #define RECONNECT_MAX_MS 10000
 #define SMALLEST_SHARE ((size_t)256 * 1024)
@@ -149,6 +151,7 @@ void source_loaded(struct source *source)
         return;
     set_state(source, SOURCE_ACTIVE);
     source->maintained_id = -1;
+    source->maintained_us = loop_now(source->loop);
     loop_timer_start(source->loop, &source->maintain_timer, US_PER_S);
     if (source->polling)
         loop_timer_start(source->loop, &source->config_timer, CONFIG_POLL_US);
@@ -218,7 +221,15 @@ static void on_config_timer(void *context)
         loop_timer_start(source->loop, &source->config_timer, CONFIG_POLL_US);
 }
 
-static void on_maintained(void *context, const char *sqlstate)
+static void on_maintained(void *context, PGresult *take_result)
+{
+    AUTO_RESULT PGresult *result = take_result;
+    struct source *source = context;
+    if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
+        source->maintained_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+}
+
+static void on_maintain_done(void *context, const char *sqlstate)
 {
     struct source *source = context;
     source->maintaining = false;
@@ -227,23 +238,29 @@ static void on_maintained(void *context, const char *sqlstate)
             LOG_TEXT("sqlstate", sqlstate));
 }
 
-/* Partitions, as long as there is something new. The snapshots of idle subscriptions are written
- * first: an old one would keep partitions. */
+/* Partitions: when there is something new, and once an hour for what has grown old. The snapshots
+ * of idle subscriptions are written first: an old one would keep partitions. */
 static void on_maintain_timer(void *context)
 {
     struct source *source = context;
+    char maintained[24];
+    const char *values[] = {maintained};
     loop_timer_start(
         source->loop, &source->maintain_timer, source->settings->maintain_interval_s * US_PER_S);
-    if (source->maintaining || source->last_id == source->maintained_id)
+    if (source->maintaining)
         return;
-    for (struct subscription *s = source->subscriptions; s; s = s->next)
-        s->cursor_dirty |= !s->pending_head;
-    settle_cursors(source);
+    bool old = loop_now(source->loop) - source->maintained_us > MAINTAIN_ANYWAY_US;
+    if (old || source->last_id > source->maintained_id) {
+        source->maintained_us = loop_now(source->loop);
+        for (struct subscription *s = source->subscriptions; s; s = s->next)
+            s->cursor_dirty |= !s->pending_head;
+        settle_cursors(source);
+    }
+    snprintf(maintained, sizeof(maintained), "%" PRId64, old ? -1 : source->maintained_id);
     struct pg *pg = source->polling ? source->work : source->session;
     source->maintaining = true;
-    source->maintained_id = source->last_id;
-    pg_send(pg, &MAINTAIN, NULL, NULL, NULL);
-    pg_commit(pg, on_maintained, source);
+    pg_send(pg, &MAINTAIN, values, on_maintained, source);
+    pg_commit(pg, on_maintain_done, source);
 }
 
 /* Stop -------------------------------------------------------------------------------------------

@@ -78,7 +78,8 @@ struct source {
 
     struct timer cursor_timer, maintain_timer, secret_timer, config_timer, count_timer;
     bool cursors_in_flight, maintaining;
-    int64_t maintained_id;
+    int64_t maintained_id; /* newest id when outbox.maintain() was called last */
+    int64_t maintained_us; /* when it was called whatever the newest id */
     bool reload_wanted, reload_in_flight;
     struct configuration *loading;
 

@@ -186,7 +186,12 @@ const struct pg_statement WRITE_BREAKER = {
     .param_count = 3,
 };
 
-const struct pg_statement MAINTAIN = {.name = "", .sql = "select outbox.maintain()"};
+/* $1 the newest id when it was called last: nothing is done while that is still the newest. */
+const struct pg_statement MAINTAIN = {
+    .name = "",
+    .sql = "select last_value, outbox.maintain() from outbox.event_id_seq where last_value <> $1",
+    .param_count = 1,
+};
 
 /* $1 subscription. Milliseconds until the next parked event is due. */
 const struct pg_statement NEXT_RETRY = {

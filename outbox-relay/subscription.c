@@ -281,6 +281,8 @@ int subscription_take_parked(struct subscription *s, struct chunk *chunk)
     if (!pending)
         return -ENOMEM;
     pending->for_parked = true;
+    pending->next = s->parked_pending;
+    s->parked_pending = pending;
     s->queued_bytes += chunk->bytes;
     for (size_t i = 0; i < chunk->count; i++) {
         struct item *item = &pending->items[i];
@@ -331,6 +333,15 @@ static void advance_settled(struct subscription *s)
     source_cursor_moved(s->source);
 }
 
+static void forget_parked(struct subscription *s, struct pending *pending)
+{
+    struct pending **link = &s->parked_pending;
+    while (*link != pending)
+        link = &(*link)->next;
+    *link = pending->next;
+    free_pending(pending);
+}
+
 void subscription_settle(struct subscription *s, struct item *item)
 {
     struct pending *pending = item->pending;
@@ -348,32 +359,24 @@ void subscription_settle(struct subscription *s, struct item *item)
     free(pending->items);
     pending->items = NULL;
     if (pending->for_parked)
-        free_pending(pending);
+        forget_parked(s, pending);
     else if (pending == s->pending_head)
         advance_settled(s);
 }
 
-/* The parked lane's pending is in no list: found through its items. */
-static void drop_parked_lane(struct subscription *s, struct lane *lane)
+static void drop_list(struct pending **list)
 {
-    while (lane->sending || lane->head) {
-        struct item **list = lane->sending ? &lane->sending : &lane->head;
-        struct item *item = *list;
-        *list = item->next;
-        subscription_settle(s, item);
+    while (*list) {
+        struct pending *pending = *list;
+        *list = pending->next;
+        free_pending(pending);
     }
-    lane->tail = &lane->head;
-    lane->sending_count = 0;
 }
 
 void subscription_drop_queue(struct subscription *s)
 {
     for (int i = 0; i < s->lane_count; i++) {
         struct lane *lane = &s->lanes[i];
-        if (lane->for_parked) {
-            drop_parked_lane(s, lane);
-            continue;
-        }
         lane->head = lane->sending = NULL;
         lane->tail = &lane->head;
         lane->sending_count = 0;
@@ -382,13 +385,9 @@ void subscription_drop_queue(struct subscription *s)
     s->blocking = NULL;
     s->blocking_tail = &s->blocking;
     s->blocking_count = 0;
-    while (s->pending_head) {
-        struct pending *pending = s->pending_head;
-        s->pending_head = pending->next;
-        if (pending->chunk)
-            s->queued_bytes -= pending->chunk->bytes;
-        free_pending(pending);
-    }
+    drop_list(&s->pending_head);
+    drop_list(&s->parked_pending);
+    s->queued_bytes = 0;
     s->pending_last = NULL;
     s->pending_count = 0;
 }

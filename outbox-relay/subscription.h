@@ -35,7 +35,7 @@ struct pending {
     struct cursor after;
     size_t open;     /* items not settled */
     size_t settled;  /* items at the front that are all settled; kept for the first read */
-    bool for_parked; /* of READ_PARKED: not in the list, has no cursor */
+    bool for_parked; /* of READ_PARKED: has no cursor */
 };
 
 /* Events whose keys share a hash; one request under way at a time. */
@@ -75,6 +75,7 @@ struct subscription {
     struct cursor settled; /* as far as all reads are delivered or parked */
     bool cursor_dirty;     /* and that is not stored yet */
     struct pending *pending_head, *pending_last;
+    struct pending *parked_pending; /* those of READ_PARKED, in no order */
     size_t pending_count;
     uint64_t last_number, highest_settled; /* of items */
     size_t queued_bytes;                   /* of chunks that are held */

@@ -116,3 +116,32 @@ def test_a_batch_keeps_its_id_over_retries(outbox, receiver):
     assert receiver.ids() == events
     same = [r.headers["webhook-id"] for r in receiver.requests if len(r.events) == 10]
     assert len(set(same)) == 1
+
+
+def test_the_batch_size_shrinks_while_a_batch_waits(outbox, receiver):
+    """What was put together for the old size is taken apart: nothing is taken for delivered."""
+    outbox.subscribe("s", receiver.url(), batch_size=50, max_in_flight=1)
+    receiver.behave = lambda request: Answer(503)
+    events = outbox.emit_keys(50)
+    outbox.relay().wait_leader()
+    receiver.wait_for_requests(2)
+    outbox.subscribe("s", receiver.url(), batch_size=1)
+    wait.until(lambda: not receiver.requests[-1].batch, 10, "single events")
+    receiver.behave = lambda request: None
+    receiver.wait_for(50)
+    assert receiver.ids() == events
+
+
+def test_lanes_are_added_and_taken_away(outbox, receiver):
+    outbox.subscribe("s", receiver.url(), max_in_flight=1)
+    receiver.behave = lambda request: Answer(delay_s=0.005)
+    outbox.relay().wait_leader()
+    for _ in range(3):
+        outbox.emit_keys(200)
+    for lanes in (7, 2, 16, 1):
+        receiver.wait_for(receiver.count() + 50)
+        outbox.subscribe("s", receiver.url(), max_in_flight=lanes)
+    receiver.wait_for(600, 30)
+    assert receiver.count() == 600 == len(set(receiver.ids()))
+    assert all(ids == sorted(ids) for ids in receiver.by_key().values())
+    assert receiver.most_in_flight > 2
