@@ -7,9 +7,9 @@ import time
 import psycopg2
 import pytest
 
-from conftest import Outbox
 from lib import wait
 from lib.pg import Cluster
+from published import Outbox
 from receiver import Answer
 
 

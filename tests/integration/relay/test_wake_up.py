@@ -3,6 +3,7 @@
 import threading
 
 from lib import wait
+from published import Outbox
 
 
 def test_an_event_wakes_the_relay(outbox, receiver):
@@ -146,7 +147,6 @@ def test_subscriptions_are_followed_at_once(outbox, receiver, receivers):
 
 
 def test_several_sources_in_one_process(outbox, receiver, pg, tmp_path):
-    from conftest import Outbox  # pylint: disable=import-outside-toplevel
     second = Outbox(pg, tmp_path)
     try:
         outbox.subscribe("s", receiver.url("/a"))
