@@ -3,7 +3,7 @@
 # and fails, or prints a figure.
 
 readonly PROGRAMS=(auth user-profile billing order notification product price)
-readonly RUNNING=(postgres "${PROGRAMS[@]}" relay gateway)
+RUNNING=(postgres "${PROGRAMS[@]}" relay gateway) # monitoring.sh adds to it
 readonly ONE_SHOTS=(secrets "${PROGRAMS[@]/%/-migrate}" subscribe)
 readonly MEMORY_LIMIT_MB=300
 

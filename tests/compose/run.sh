@@ -5,7 +5,8 @@
 #
 # What is real: Docker, docker compose, the Dockerfile, docker-compose.yml, every program, PostgreSQL, nginx.
 # What stands in where no registry answers: the images debian:bookworm-slim (by debootstrap),
-# postgres:15-bookworm and nginx:1.28-bookworm (both of Debian's packages, same interface, so nginx is 1.22).
+# postgres:15-bookworm and nginx:1.28-bookworm (both of Debian's packages, same interface, so nginx is 1.22),
+# and those of the profile monitoring (Debian's packages of the same versions; none for Grafana).
 # They get names of their own; nothing passes for an official image.
 #
 # It has a project, image tags and a port of its own, so it runs beside `docker compose up`, and removes
@@ -21,6 +22,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$ROOT/tests/compose/docker.sh"
 # shellcheck source=tests/compose/checks.sh
 . "$ROOT/tests/compose/checks.sh"
+# shellcheck source=tests/compose/monitoring.sh
+. "$ROOT/tests/compose/monitoring.sh"
 
 PROGRAM=compose-test
 passed=0 failed=0
@@ -62,7 +65,7 @@ clean_up() {
     if [ "${KEEP:-}" = yes ]; then
         echo "left running: $BASE_URL; COMPOSE_PROJECT_NAME=$COMPOSE_PROJECT_NAME ${COMPOSE_COMMAND[*]} down -v removes it"
     elif [ -n "${COMPOSE_COMMAND:-}" ]; then
-        compose down -v --remove-orphans -t 10 >/dev/null 2>&1 || true
+        compose --profile monitoring down -v --remove-orphans -t 10 >/dev/null 2>&1 || true
     fi
     [ "${KEEP:-}" = yes ] || stop_daemon
     rm -rf "$WORK"
@@ -102,6 +105,7 @@ check "kill -9 of a service" check_crash order
 check "kill -9 of the relay" check_crash relay
 check "kill -9 of PostgreSQL" check_crash postgres
 check "SERVICE_MODE=INIT twice, at once, beside the running services" check_migrations_again
+check "the profile monitoring sees all of it" check_monitoring
 check "no secret where others can look" check_secrets
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
