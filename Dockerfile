@@ -39,10 +39,11 @@ FROM runtime AS shop
 COPY --from=build /src/build/bin/ /usr/local/bin/
 COPY deploy /usr/local/share/outbox-shop
 USER root
-# Where docker-compose.yml mounts the volumes that deploy/make-secrets.sh fills.
-RUN cd /usr/local/share/outbox-shop && install -d -o 10001 -g 10001 -m 700 /secrets /secrets/postgres \
-        /secrets/relay /secrets/deploy /secrets/monitoring \
-        $(sed -n 's|^\([a-z][a-z-]*\)\t.*|/secrets/\1|p' services.tsv)
+# Where docker-compose.yml mounts the volumes that deploy/make-secrets.sh fills, and where a program finds its
+# own. A new volume gets the owner, and would get the content, of the directory it is mounted on first.
+RUN cd /usr/local/share/outbox-shop && install -d -o 10001 -g 10001 -m 700 /secrets /volumes \
+        /volumes/postgres /volumes/relay /volumes/deploy /volumes/monitoring \
+        $(sed -n 's|^\([a-z][a-z-]*\)\t.*|/volumes/\1|p' services.tsv)
 USER 10001:10001
 CMD ["outbox-relay", "--help"]
 

@@ -232,7 +232,44 @@ check_migrations_again() {
     answers '.status == "COMPLETED"' "/me/orders/$FIRST_ORDER" || wrong "order $FIRST_ORDER is lost"
 }
 
+# Each login reaches its own database; the relay those of the publishers.
+check_databases_apart() {
+    local role database got
+    # shellcheck disable=SC2016 # expanded in the container
+    got=$(for role in order relay; do
+        for database in auth user_profile billing order notification product price postgres template1; do
+            docker exec -e "ROLE=$role" -e "DB=$database" "$(container_of postgres)" sh -c '
+                PGPASSWORD=$(cat "/secrets/$ROLE") psql -XAtq -h "$(hostname)" -U "$ROLE" -d "$DB" \
+                    -c "select current_user || chr(64) || current_database()"' 2>/dev/null || true
+        done
+    done | paste -sd ' ')
+    [ "$got" = 'order@order relay@auth relay@user_profile relay@billing relay@order relay@product relay@price' ] ||
+        wrong "reached: $got"
+}
+
 # ---- Secrets -------------------------------------------------------------------------------------
+
+# As docs/docker.md tells it.
+check_rotation() {
+    local before
+    before=$(secrets)
+    {
+        compose run --rm -T --entrypoint rm secrets /volumes/deploy/webhook.order.billing &&
+            compose run --rm -T secrets &&
+            compose run --rm -T --no-deps subscribe &&
+            compose restart billing &&
+            compose run --rm -T --entrypoint rm secrets /volumes/postgres/order &&
+            compose run --rm -T secrets &&
+            compose exec -T postgres /docker-entrypoint-initdb.d/10-shop.sh &&
+            compose restart order
+    } </dev/null >"$WORK/rotate.log" 2>&1 || wrong "rotation: $(tail -n 1 "$WORK/rotate.log")" || return 1
+    [ "$(secrets | grep -cvxF -e "$before")" = 2 ] || wrong "two secrets were to change" || return 1
+    check_healthy || return 1
+    place_order || return 1
+    [ "$(compose exec -T postgres psql -XAtU postgres -d order -c \
+        "select count(*) from outbox.secret_status where subscription = 'billing'" </dev/null)" = 2 ] ||
+        wrong "the old secret is not valid beside the new one"
+}
 
 # Every generated secret, one a line, and what the test's user typed or was given.
 secrets() {

@@ -105,6 +105,8 @@ check "kill -9 of a service" check_crash order
 check "kill -9 of the relay" check_crash relay
 check "kill -9 of PostgreSQL" check_crash postgres
 check "SERVICE_MODE=INIT twice, at once, beside the running services" check_migrations_again
+check "each login reaches its own database only" check_databases_apart
+check "a webhook secret and a password are changed while it runs" check_rotation
 check "the profile monitoring sees all of it" check_monitoring
 check "no secret where others can look" check_secrets
 echo "$passed passed, $failed failed"
