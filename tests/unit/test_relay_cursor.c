@@ -298,7 +298,7 @@ static void marks_stay_bounded_and_in_order(void **state)
     (void)state;
     assert_int_equal(marks_position_below(&marks, 100), 0);
     for (int i = 1; i <= 1000; i++)
-        marks_add(&marks, (uint64_t)i * 10, i * 100);
+        marks_add(&marks, (uint64_t)i * 10, (int64_t)i * 100);
     assert_true(marks.count <= MARKS_MAX);
     assert_int_equal(marks.list[marks.count - 1].position, 100000);
     for (size_t i = 1; i < marks.count; i++)
