@@ -1,26 +1,13 @@
-/* See transport.h. The multi handle's sockets and its timer live in the loop; every transfer keeps
- * its easy handle, its header list and its buffers, so that a request allocates next to nothing. */
-#include "outbox-relay/transport.h"
+/* See transport.h. The multi handle's sockets and its timer live in the loop; a transfer keeps what
+ * it has made for a URL, so that a request allocates next to nothing. */
+#include "outbox-relay/transport_parts.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 
-#define HEADER_SIZE 400
 #define KEEP_BODY 4096 /* a larger answer's memory is given back */
-/* A container that comes back may have another address: not the 60 s of curl's default. */
-#define DNS_CACHE_S 3L
-
-struct transport {
-    struct loop *loop;
-    CURLM *multi;
-    struct timer timer;
-    struct socket_watch *watches; /* those in use */
-    struct transport_settings settings;
-};
 
 /* One socket of the multi handle. */
 struct socket_watch {
@@ -29,26 +16,10 @@ struct socket_watch {
     struct socket_watch *previous, *next;
 };
 
-enum header { CONTENT_TYPE, WEBHOOK_ID, WEBHOOK_TIMESTAMP, WEBHOOK_SIGNATURE, EXPECT, HEADERS };
-
-struct transfer {
-    struct transport *transport;
-    CURL *easy;
-    bool running;
-    struct curl_slist headers[HEADERS]; /* linked once; the texts are rewritten in place */
-    char header_text[HEADERS][HEADER_SIZE];
-    char *url; /* as it is set */
-    int64_t timeout_ms;
-    char error[CURL_ERROR_SIZE];
-    struct buffer body;
-    void (*done)(void *context, const struct response *response);
-    void *context;
-};
-
 /* Sockets and timer ------------------------------------------------------------------------------
  */
 
-/* Tells the owners of the requests that have ended. */
+/* Tells the owners of the jobs that have ended. */
 static void collect(struct transport *transport);
 
 static void on_socket(void *context, uint32_t events)
@@ -172,38 +143,63 @@ void transport_free(struct transport *transport)
     free(transport);
 }
 
-/* Transfers --------------------------------------------------------------------------------------
+/* Jobs -------------------------------------------------------------------------------------------
  */
 
-static size_t on_body(char *data, size_t size, size_t count, void *context)
+int job_init(struct transport *transport, struct job *job, char error[CURL_ERROR_SIZE])
 {
-    struct transfer *transfer = context;
-    size_t length = size * count, room = RESPONSE_MAX_BODY - transfer->body.length;
-    buffer_add(&transfer->body, data, length < room ? length : room);
-    return length;
-}
-
-static void set_options(struct transfer *transfer)
-{
-    const struct transport_settings *settings = &transfer->transport->settings;
-    CURL *easy = transfer->easy;
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, transfer);
+    const struct transport_settings *settings = &transport->settings;
+    CURL *easy = job->easy = curl_easy_init();
+    if (!easy)
+        return -ENOMEM;
+    curl_easy_setopt(easy, CURLOPT_PRIVATE, job);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_POST, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy);
-    if (*settings->ca_file)
-        curl_easy_setopt(easy, CURLOPT_CAINFO, settings->ca_file);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, settings->user_agent);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->error);
+    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
+    return 0;
 }
+
+void job_release(struct transport *transport, struct job *job)
+{
+    if (job->running)
+        job_end(transport, job);
+    curl_easy_cleanup(job->easy);
+    job->easy = NULL;
+}
+
+int job_start(struct transport *transport, struct job *job)
+{
+    CURLMcode code = curl_multi_add_handle(transport->multi, job->easy);
+    if (code != CURLM_OK)
+        return code == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
+    job->running = true;
+    return 0;
+}
+
+void job_end(struct transport *transport, struct job *job)
+{
+    curl_multi_remove_handle(transport->multi, job->easy);
+    job->running = false;
+}
+
+static void collect(struct transport *transport)
+{
+    CURLMsg *message;
+    int left;
+    while ((message = curl_multi_info_read(transport->multi, &left)) != NULL) {
+        struct job *job;
+        if (message->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &job);
+        job->ended(job->context, message->data.result);
+    }
+}
+
+/* Transfers --------------------------------------------------------------------------------------
+ */
 
 int transfer_new(struct transport *transport,
     void (*done)(void *context, const struct response *response), void *context,
@@ -212,19 +208,9 @@ int transfer_new(struct transport *transport,
     struct transfer *transfer = calloc(1, sizeof(*transfer));
     if (!transfer)
         return -ENOMEM;
-    transfer->easy = curl_easy_init();
-    if (!transfer->easy) {
-        free(transfer);
-        return -ENOMEM;
-    }
     transfer->transport = transport;
     transfer->done = done;
     transfer->context = context;
-    for (int i = 0; i < HEADERS; i++)
-        transfer->headers[i] = (struct curl_slist){.data = transfer->header_text[i],
-            .next = i + 1 < HEADERS ? &transfer->headers[i + 1] : NULL};
-    strcpy(transfer->header_text[EXPECT], "Expect:"); /* never wait for 100 Continue */
-    set_options(transfer);
     *ret_transfer = transfer;
     return 0;
 }
@@ -233,115 +219,60 @@ void transfer_free(struct transfer *transfer)
 {
     if (!transfer)
         return;
-    if (transfer->running)
-        curl_multi_remove_handle(transfer->transport->multi, transfer->easy);
-    curl_easy_cleanup(transfer->easy);
+    plain_free(transfer->plain);
+    curl_transfer_free(transfer->by_libcurl);
     free(transfer->url);
     buffer_release(&transfer->body);
     free(transfer);
 }
 
+/* Chooses the way for a URL that is another than before. */
 static int set_url(struct transfer *transfer, const char *url)
 {
-    if (transfer->url && strcmp(transfer->url, url) == 0)
-        return 0;
+    struct plain *plain = NULL;
     char *copy = strdup(url);
-    if (!copy)
-        return -ENOMEM;
+    int ret = copy ? plain_new(transfer, url, &plain) : -ENOMEM;
+    if (ret == -ENOTSUP)
+        ret = transfer->by_libcurl ? 0 : curl_transfer_new(transfer, &transfer->by_libcurl);
+    if (ret < 0) {
+        free(copy);
+        return ret;
+    }
     free(transfer->url);
     transfer->url = copy;
-    return curl_easy_setopt(transfer->easy, CURLOPT_URL, url) == CURLE_OK ? 0 : -ENOMEM;
-}
-
-static void write_header(
-    struct transfer *transfer, enum header header, const char *name, const char *value)
-{
-    char *text = transfer->header_text[header];
-    size_t name_length = strlen(name), length = strlen(value);
-    if (name_length + length >= HEADER_SIZE)
-        length = HEADER_SIZE - 1 - name_length;
-    memcpy(text, name, name_length);
-    memcpy(text + name_length, value, length);
-    text[name_length + length] = '\0';
+    plain_free(transfer->plain);
+    transfer->plain = plain;
+    return 0;
 }
 
 int transfer_start(struct transfer *transfer, const struct request *request)
 {
     if (transfer->running)
         return -EBUSY;
-    int ret = set_url(transfer, request->url);
-    if (ret < 0)
-        return ret;
-    write_header(transfer, CONTENT_TYPE, "Content-Type: ", request->content_type);
-    write_header(transfer, WEBHOOK_ID, "webhook-id: ", request->webhook_id);
-    write_header(transfer, WEBHOOK_TIMESTAMP, "webhook-timestamp: ", request->webhook_timestamp);
-    write_header(transfer, WEBHOOK_SIGNATURE, "webhook-signature: ", request->webhook_signature);
-    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDS, request->body);
-    curl_easy_setopt(transfer->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
-    if (transfer->timeout_ms != request->timeout_ms) {
-        curl_easy_setopt(transfer->easy, CURLOPT_TIMEOUT_MS, (long)request->timeout_ms);
-        transfer->timeout_ms = request->timeout_ms;
+    if (!transfer->url || strcmp(transfer->url, request->url) != 0) {
+        int ret = set_url(transfer, request->url);
+        if (ret < 0)
+            return ret;
     }
     buffer_clear(&transfer->body, KEEP_BODY);
     transfer->error[0] = '\0';
-    CURLMcode code = curl_multi_add_handle(transfer->transport->multi, transfer->easy);
-    if (code != CURLM_OK)
-        return code == CURLM_OUT_OF_MEMORY ? -ENOMEM : -EINVAL;
-    transfer->running = true;
-    return 0;
+    int ret = transfer->plain ? plain_start(transfer->plain, request)
+                              : curl_transfer_start(transfer->by_libcurl, request);
+    transfer->running = ret == 0;
+    return ret;
 }
 
-/* Answers ----------------------------------------------------------------------------------------
- */
-
-static enum response_outcome outcome_of(CURL *easy, CURLcode code)
+void transfer_add_body(struct transfer *transfer, const char *data, size_t length)
 {
-    curl_off_t sent = 0;
-    switch (code) {
-    case CURLE_OK:
-        return RESPONSE_STATUS;
-    case CURLE_OPERATION_TIMEDOUT:
-        return RESPONSE_TIMEOUT;
-    default:
-        curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-        return sent > 0 ? RESPONSE_BROKEN : RESPONSE_NO_CONNECT;
-    }
+    size_t room = RESPONSE_MAX_BODY - transfer->body.length;
+    buffer_add(&transfer->body, data, length < room ? length : room);
 }
 
-static void finish(struct transfer *transfer, CURLcode code)
+void transfer_end(struct transfer *transfer, struct response *response)
 {
-    struct response response = {.outcome = outcome_of(transfer->easy, code), .retry_after_s = -1};
-    curl_off_t retry_after = 0;
-    long status = 0;
-    if (response.outcome == RESPONSE_STATUS) {
-        curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-        if (status == 429 || status >= 500)
-            curl_easy_getinfo(transfer->easy, CURLINFO_RETRY_AFTER, &retry_after);
-        if (retry_after > 0)
-            response.retry_after_s = retry_after;
-    } else {
-        response.error = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
-    }
-    response.status = (int)status;
-    response.body_length = transfer->body.failed ? 0 : transfer->body.length;
+    transfer->running = false;
+    response->body_length = transfer->body.failed ? 0 : transfer->body.length;
     buffer_add(&transfer->body, "", 1);
-    response.body = transfer->body.failed ? "" : transfer->body.data;
-    transfer->done(transfer->context, &response);
-}
-
-static void collect(struct transport *transport)
-{
-    CURLMsg *message;
-    int left;
-    while ((message = curl_multi_info_read(transport->multi, &left)) != NULL) {
-        if (message->msg != CURLMSG_DONE)
-            continue;
-        CURL *easy = message->easy_handle;
-        CURLcode code = message->data.result; /* gone once the handle is removed */
-        struct transfer *transfer;
-        curl_easy_getinfo(easy, CURLINFO_PRIVATE, &transfer);
-        curl_multi_remove_handle(transport->multi, easy);
-        transfer->running = false;
-        finish(transfer, code);
-    }
+    response->body = transfer->body.failed ? "" : transfer->body.data;
+    transfer->done(transfer->context, response);
 }
