@@ -114,7 +114,7 @@ int curl_transfer_start(struct curl_transfer *curl, const struct request *reques
     return job_start(curl->transfer->transport, &curl->job);
 }
 
-static int outcome_of(CURL *easy, CURLcode code)
+static enum response_outcome outcome_of(CURL *easy, CURLcode code)
 {
     curl_off_t sent = 0;
     switch (code) {

@@ -149,7 +149,7 @@ static int connect_anew(struct plain *plain)
 /* End of a request -------------------------------------------------------------------------------
  * Nothing may be done after these: the owner starts the next request, or frees the transfer. */
 
-static void fail(struct plain *plain, int outcome, const char *error)
+static void fail(struct plain *plain, enum response_outcome outcome, const char *error)
 {
     close_connection(plain);
     transfer_end(plain->transfer,
@@ -245,7 +245,7 @@ static int send_more(struct plain *plain)
         size_t body_sent = plain->sent - head_sent;
         struct iovec parts[] = {
             {plain->head.data + head_sent, head_length - head_sent},
-            {(char *)(uintptr_t)plain->body + body_sent, plain->body_length - body_sent},
+            {(void *)(plain->body + body_sent), plain->body_length - body_sent}, /* only read */
         };
         struct msghdr message = {.msg_iov = parts, .msg_iovlen = ARRAY_SIZE(parts)};
         ssize_t sent = sendmsg(plain->watch.fd, &message, MSG_NOSIGNAL);
