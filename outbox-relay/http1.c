@@ -1,5 +1,6 @@
 /* See http1.h. */
 #include "outbox-relay/http1.h"
+#include "shared/hex.h"
 
 #include <errno.h>
 #include <string.h>
@@ -140,17 +141,6 @@ static void begin_body(struct http1 *http1)
     } else {
         http1->state = http1->left > 0 ? HTTP1_BODY : HTTP1_DONE;
     }
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
 }
 
 static int read_chunk_size(struct http1 *http1, const char *line)

@@ -1,18 +1,8 @@
 /* See partial.h. */
 #include "outbox-relay/partial.h"
+#include "shared/hex.h"
 
 #include <string.h>
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 /* 32 hexadecimal digits with hyphens anywhere between bytes. */
 static bool parse_uuid(const char *text, unsigned char uuid[16])
@@ -20,8 +10,8 @@ static bool parse_uuid(const char *text, unsigned char uuid[16])
     for (int i = 0; i < 16; i++) {
         while (*text == '-')
             text++;
-        int high = hex_value(text[0]);
-        int low = high < 0 ? -1 : hex_value(text[1]);
+        int high = hex_digit(text[0]);
+        int low = high < 0 ? -1 : hex_digit(text[1]);
         if (low < 0)
             return false;
         uuid[i] = (unsigned char)(high << 4 | low);

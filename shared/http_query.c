@@ -1,4 +1,5 @@
 /* Query parameters: split, decoded strictly, looked up. */
+#include "shared/hex.h"
 #include "shared/http_internal.h"
 #include "shared/utf8.h"
 
@@ -9,17 +10,6 @@
 #define PAGE_MAX 1000000000 /* times the largest size it is still a fine offset */
 #define PAGE_SIZE_DEFAULT 20
 #define PAGE_SIZE_MAX 100
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 /* Decodes '+' and %XX into `to`, which has room for `length` + 1. Returns 0 or -EINVAL. */
 static int decode(const char *from, size_t length, char *to)
