@@ -15,6 +15,9 @@
 /* What a row of a result takes besides its values. */
 #define ROW_OVERHEAD 512
 
+/* A read that brought this part of what it may bring is taken for one of many. */
+#define BIG_READ(most) ((most) / 4)
+
 /* One reader's part of a tick. */
 struct tick_part {
     struct source *source;
@@ -27,6 +30,7 @@ struct tick {
     struct source *source;
     struct snapshot *snapshot;
     int64_t rows, bytes;
+    int64_t began_us;
     size_t count;
     struct tick_part parts[READERS_PER_TICK];
 };
@@ -248,8 +252,8 @@ static bool late_was_cut(const struct tick *tick, const PGresult *late)
     return rows > 0 && (rows >= tick->rows || bytes >= tick->bytes);
 }
 
-/* Hands what was read to the reader's subscriptions and moves its cursor. Returns whether there was
- * anything, or a negative errno. */
+/* Hands what was read to the reader's subscriptions and moves its cursor. Returns an enum
+ * tick_outcome, or a negative errno. */
 static int finish_part(struct tick *tick, struct tick_part *part)
 {
     struct source *source = tick->source;
@@ -272,19 +276,24 @@ static int finish_part(struct tick *tick, struct tick_part *part)
     int ret = 0;
     for (struct subscription *s = reader->members; s && ret == 0; s = s->next_in_reader)
         ret = subscription_take(s, chunk, &reader->cursor);
-    bool any = chunk->count > 0;
     stat_add(&source->stats.events_read, chunk->count);
+    enum tick_outcome outcome = TICK_SOME;
+    if (chunk->count == 0)
+        outcome = TICK_EMPTY;
+    else if ((int64_t)chunk->count >= BIG_READ(tick->rows) ||
+             chunk->payload_bytes >= BIG_READ(tick->bytes))
+        outcome = TICK_MANY;
     /* Without fresh rows asked for, the late part was the only thing read. */
-    reader->due = any || !part->asked_fresh;
+    reader->due = outcome == TICK_MANY || !part->asked_fresh;
     chunk_unref(chunk);
-    return ret < 0 ? ret : any;
+    return ret < 0 ? ret : (int)outcome;
 }
 
 static void on_tick_done(void *context, const char *sqlstate)
 {
     struct tick *tick = context;
     struct source *source = tick->source;
-    bool found = false;
+    enum tick_outcome outcome = TICK_EMPTY;
     if (source->tick != tick)
         return; /* the source has begun anew; freed there */
     if (sqlstate || !tick->snapshot) {
@@ -297,13 +306,15 @@ static void on_tick_done(void *context, const char *sqlstate)
             source_fail(source, "out of memory");
             return;
         }
-        found |= ret > 0;
+        if (ret > (int)outcome)
+            outcome = (enum tick_outcome)ret;
     }
     source->tick = NULL;
     source->failures = 0; /* all is well */
+    int64_t took_us = loop_now(source->loop) - tick->began_us;
     tick_free(tick);
     merge(source);
-    wake_after_tick(source, found);
+    wake_after_tick(source, outcome, took_us);
     source_wants_turn(source);
 }
 
@@ -395,6 +406,7 @@ bool readers_tick(struct source *source)
     int64_t bytes = (int64_t)expected_bytes(source);
     tick->bytes = bytes;
     tick->rows = bytes / ROW_OVERHEAD < ROWS_AT_ONCE ? bytes / ROW_OVERHEAD : ROWS_AT_ONCE;
+    tick->began_us = loop_now(source->loop);
     source->tick = tick;
     send_tick(tick);
     return true;

@@ -40,6 +40,7 @@ struct wake {
     enum wake_state state;
     int idle_reads; /* in a row */
     int refusals;   /* of the sleep lock, in a row */
+    int pace;       /* reads in a row that brought a few events, counted up to a limit */
     struct timer timer;
 };
 

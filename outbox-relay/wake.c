@@ -9,6 +9,11 @@
 #define IDLE_READS 2
 #define IDLE_WAIT_US INT64_C(1000)
 #define LONGEST_WAIT_US INT64_C(25000) /* while an emitter is in flight */
+/* While every read brings a few events, the relay waits before the next one as long as the read
+ * took, then twice as long, at most so many times: a busy system pays for few large reads, and a
+ * quiet one does not wait. */
+#define PACE_MOST 9
+#define LONGEST_PACE_US INT64_C(5000)
 
 static void set_state(struct source *source, enum wake_state state)
 {
@@ -89,10 +94,18 @@ static void after_empty_tick(struct source *source)
         try_to_sleep(source);
 }
 
-void wake_after_tick(struct source *source, bool found)
+static int64_t next_pace_us(struct wake *wake, int64_t took_us)
+{
+    if (wake->pace < PACE_MOST)
+        wake->pace++;
+    return took_us < LONGEST_PACE_US / wake->pace ? took_us * wake->pace : LONGEST_PACE_US;
+}
+
+void wake_after_tick(struct source *source, enum tick_outcome outcome, int64_t took_us)
 {
     struct wake *wake = &source->wake;
-    if (!found) {
+    if (outcome == TICK_EMPTY) {
+        wake->pace = 0;
         after_empty_tick(source);
         return;
     }
@@ -102,7 +115,10 @@ void wake_after_tick(struct source *source, bool found)
         loop_timer_stop(source->loop, &wake->timer);
         wake_up(source);
     }
-    poll_now(source);
+    if (outcome == TICK_MANY)
+        poll_now(source);
+    else
+        wait_us(source, next_pace_us(wake, took_us));
 }
 
 void wake_notified(struct source *source)

@@ -9,8 +9,15 @@
 void wake_start(struct source *source);
 void wake_stop(struct source *source);
 
-/* A tick is over. `found`: it brought events. */
-void wake_after_tick(struct source *source, bool found);
+/* What a tick brought, in rising order. */
+enum tick_outcome {
+    TICK_EMPTY,
+    TICK_SOME, /* a few events: those that came since the tick before */
+    TICK_MANY, /* a backlog: there are likely more */
+};
+
+/* A tick is over, `took_us` microseconds after it began. */
+void wake_after_tick(struct source *source, enum tick_outcome outcome, int64_t took_us);
 /* A notification came. */
 void wake_notified(struct source *source);
 

@@ -86,6 +86,20 @@ def test_emitters_at_any_moment_of_falling_asleep(outbox, receiver):
     assert receiver.count() == sum(count)
 
 
+def test_a_busy_system_is_read_in_large_parts(outbox, receiver):
+    """Each event is a commit of its own; without a pace about every second would cost a read."""
+    outbox.subscribe("s", receiver.url(), batch_size=100)
+    relay = outbox.relay().wait_leader()
+    before = relay.metric("outbox_relay_reads_total")
+    connection = outbox.connect()
+    with connection.cursor() as cursor:
+        for _ in range(2000):
+            cursor.execute("select outbox.emit('order', '1', 'order.changed', '{}')")
+    connection.close()
+    receiver.wait_for(2000, 20)
+    assert relay.metric("outbox_relay_reads_total") - before < 2000 / 3
+
+
 def test_a_rolled_back_savepoint_takes_its_notification_along(outbox, receiver):
     """The first emit of the transaction is undone; the second must wake the relay itself."""
     outbox.subscribe("s", receiver.url())
