@@ -61,6 +61,8 @@ def drain(cluster, receiver, consumer, events, drains, timeout_s=600, **settings
         memory = consumer.memory_mib("VmHWM")
     finally:
         consumer.stop()
+    if seen - base > events:
+        raise RuntimeError(f"{seen - base} requests for {events} events: not what is measured here")
     drains.rate.values.append(events / (ended - began))
     drains.requests.append(seen - base)
     for figure, value in zip((drains.consumer, drains.receiver, drains.database, drains.memory),

@@ -16,19 +16,20 @@ def run(bench):
     straggler.autocommit = False
     events, batched = bench.size(EVENTS, 500), bench.size(LATER, 1000)
     rows, goals = [], []
-    cluster.load(batched)
+    relay.subscribe(receiver.url)
+    loaded = 0
     for text, batch, count, lanes in (("one POST per event", 1, events, bench.LANES),
                                       ("batches of 100", 100, batched, bench.BATCH_LANES)):
-        last = cluster.scalar("select max(id) from outbox.event")
+        cluster.load(count - loaded, first=loaded + 1)
+        loaded = count
         without, beside = Drains(), Drains()
         relay.subscribe(receiver.url, batch_size=batch, lanes=lanes)
         for _ in bench.rounds():
-            first = last - count + 1
-            cluster.execute("select outbox.replay('bench', %s)", (first,))
+            relay.replay()
             drain(cluster, receiver, relay, count, without)
             with straggler.cursor() as cursor:
                 cursor.execute("select outbox.emit('order', '1', 'order.created', '{}')")
-            cluster.execute("select outbox.replay('bench', %s)", (first,))
+            relay.replay()
             drain(cluster, receiver, relay, count, beside)
             straggler.rollback()
         beside_without = ratio(beside.rate, without.rate)
