@@ -30,7 +30,9 @@ static bool is_plain_path(const char *path)
     if (*path != '/')
         return false;
     for (const char *c = path; *c; c++) {
-        if (*c <= ' ' || *c == '%' || *c == '\\' || *c == 0x7F)
+        /* Whether plain char has a sign depends on the processor. */
+        unsigned char byte = (unsigned char)*c;
+        if (byte <= ' ' || byte >= 0x7F || byte == '%' || byte == '\\')
             return false;
         if (*c != '/')
             continue;
