@@ -16,6 +16,10 @@ from operators import Operators  # noqa: E402
 from watchers import Standby, Watchers  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "thorough: left out by make monitoring-test SHORT=yes")
+
+
 @pytest.fixture(scope="session")
 def stack():
     started = FullStack()

@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from lib import wait
 from lib.client import ok
 from operators import BOT_TOKEN
@@ -14,6 +15,7 @@ def test_good_times_are_quiet(watchers, operators, busy_shop):
         assert watchers.firing(name) == [], name
 
 
+@pytest.mark.thorough
 def test_consumer_is_down(watchers, operators, stack, busy_shop):
     user = busy_shop.user(money="1000")
     with stack.killed("notification"):
@@ -48,6 +50,7 @@ def test_relay_is_down(watchers, operators, stack, busy_shop):
     operators.wait_told("resolved", "OutboxNoActiveRelay", "events of order", source="order")
 
 
+@pytest.mark.thorough
 def test_event_is_given_up(watchers, operators, stack, busy_shop):
     url = stack.service_url("notification") + "/internal/events"
     stack.query("order", "select outbox.subscribe('notification', %s, max_attempts => 1)", (url,))
@@ -60,6 +63,7 @@ def test_event_is_given_up(watchers, operators, stack, busy_shop):
     operators.wait_told("resolved", "OutboxDeadLetters", source="order", subscription="notification")
 
 
+@pytest.mark.thorough
 def test_standby_falls_behind(watchers, operators, stack, standby, busy_shop):
     standby.ask("select pg_wal_replay_pause()")
     stack.query("postgres", "select count(pg_logical_emit_message(false, 'load', repeat('x', 1000000)))"
@@ -69,6 +73,7 @@ def test_standby_falls_behind(watchers, operators, stack, standby, busy_shop):
     operators.wait_told("resolved", "ReplicationLag", replica="standby")
 
 
+@pytest.mark.thorough
 def test_database_is_down(watchers, operators, stack, busy_shop):
     user = busy_shop.user()
     with stack.database_down():
