@@ -59,6 +59,7 @@ check_monitoring() {
     wait_until 60 prometheus_says 'count(outbox_subscription_lag_events)' 8 || wrong "no figures of the outbox" || return 1
     wait_until 60 prometheus_says 'count(node_filesystem_avail_bytes{mountpoint="/postgres-data"})' 1 ||
         wrong "no figures of the disk" || return 1
+    prometheus_says 'count(node_filesystem_avail_bytes)' 1 || wrong "figures of other disks, or of one twice" || return 1
     curl -sf --max-time 10 "http://127.0.0.1:$ALERTMANAGER_PORT/api/v2/status" >"$WORK/alertmanager.json" ||
         wrong "Alertmanager does not answer" || return 1
     jq -r .config.original "$WORK/alertmanager.json" | grep -q 'chat_id: -1001' ||
