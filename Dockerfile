@@ -50,6 +50,7 @@ CMD ["outbox-relay", "--help"]
 FROM runtime AS relay
 COPY --from=build /src/build/bin/outbox-relay /usr/local/bin/
 EXPOSE 8010
+HEALTHCHECK --interval=10s --timeout=3s --retries=6 CMD ["outbox-relay", "healthcheck"]
 ENTRYPOINT ["outbox-relay"]
 CMD ["--help"]
 
@@ -61,6 +62,7 @@ COPY services/gateway/render services/gateway/serve services/gateway/nginx.conf.
 ENV RUN=/run/gateway LISTEN=0.0.0.0:8080 ERROR_LOG=stderr
 USER 101:101
 EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --retries=6 CMD ["curl", "-sf", "-o", "/dev/null", "http://127.0.0.1:8080/health"]
 STOPSIGNAL SIGQUIT
 ENTRYPOINT []
 CMD ["/gateway/serve"]

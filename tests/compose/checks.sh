@@ -12,6 +12,18 @@ wrong() { # TEXT…
     return 1
 }
 
+# ---- Settings ------------------------------------------------------------------------------------
+
+# Every variable of docker-compose.yml is in .env.example, with the default it has there, and none else; images
+# are tagged with the version.
+check_settings() {
+    grep -oE '\$\{[A-Z_]+:-[^}]*\}' "$ROOT/docker-compose.yml" | sed -E 's/^\$\{([A-Z_]+):-(.*)\}$/\1=\2/' |
+        sort -u >"$WORK/settings"
+    sed -nE 's/^(# )?([A-Z_]+=)/\2/p' "$ROOT/.env.example" | sort | diff "$WORK/settings" - >"$WORK/settings.diff" ||
+        wrong "docker-compose.yml (<) and .env.example (>) differ: $(grep '^[<>]' "$WORK/settings.diff" | paste -sd ' ')" || return 1
+    grep -qxF "SHOP_VERSION=$(cat "$ROOT/VERSION")" "$WORK/settings" || wrong "SHOP_VERSION is not VERSION"
+}
+
 # ---- The stack -----------------------------------------------------------------------------------
 
 is_healthy() { # SERVICE
@@ -69,9 +81,17 @@ check_no_compiler() {
     [ -z "$found" ] || wrong "in the image: $found"
 }
 
+# The image that docker-compose.yml does not use.
+check_relay_image() {
+    DOCKER_BUILDKIT=0 docker build -q -t "$RELAY_IMAGE" --target relay --build-arg "BASE=$BASE_IMAGE" "$ROOT" >"$WORK/relay-build.log" 2>&1 ||
+        wrong "not built: $(tail -n 1 "$WORK/relay-build.log")" || return 1
+    [ "$(docker run --rm --network none --read-only "$RELAY_IMAGE" --version)" = "outbox-relay $(cat "$ROOT/VERSION")" ] ||
+        wrong "it tells another version"
+}
+
 check_image_size() {
     local image bytes
-    for image in "$SHOP_IMAGE" "$GATEWAY_IMAGE" "$BASE_IMAGE"; do
+    for image in "$SHOP_IMAGE" "$RELAY_IMAGE" "$GATEWAY_IMAGE" "$BASE_IMAGE"; do
         bytes=$(docker image inspect -f '{{.Size}}' "$image")
         printf '    %-40s %s MB\n' "$image" $((bytes / 1000000))
     done
@@ -122,13 +142,9 @@ check_order() {
 }
 
 check_collection() {
-    : >"$WORK/memory"
-    sample_memory &
-    local sampler=$! status=0 stats
+    local status=0 stats
     BASE_URL=$BASE_URL "$ROOT/tests/e2e/run.sh" --reporters cli,json --reporter-cli-silent \
         --reporter-json-export "$WORK/newman.json" </dev/null >"$WORK/newman.log" 2>&1 || status=$?
-    kill "$sampler" 2>/dev/null || true
-    wait "$sampler" 2>/dev/null || true
     stats=$(jq -r '.run.stats | "\(.requests.total) requests, \(.assertions.total) assertions, \(.assertions.failed) failed"' "$WORK/newman.json")
     echo "    newman: $stats"
     [ "$status" = 0 ] || {
@@ -154,11 +170,21 @@ sample_memory() {
     done
 }
 
+with_memory_sampled() { # COMMAND…
+    local sampler status=0
+    sample_memory &
+    sampler=$!
+    "$@" || status=$?
+    kill "$sampler" 2>/dev/null || true
+    wait "$sampler" 2>/dev/null || true
+    return "$status"
+}
+
 check_memory() {
     local most
     memory_of_each | awk '{ printf "    %-32s %6.1f MB\n", $1, $2 / 1e6 }'
     most=$(memory_of_each | awk '{ sum += $2 } END { printf "%.0f\n", sum }' | sort -n - "$WORK/memory" | tail -n 1)
-    echo "    most of all together, during the collection or now: $((most / 1000000)) MB"
+    echo "    most of all together, under load or now: $((most / 1000000)) MB"
     [ "$most" -gt 20000000 ] || wrong "that can't be" || return 1
     [ "$most" -lt $((MEMORY_LIMIT_MB * 1000000)) ] || wrong "that is over $MEMORY_LIMIT_MB MB"
 }

@@ -82,7 +82,7 @@ build_images() {
         echo "images: stand-ins for debian, postgres and nginx ($(seconds_since "$began") s)"
     fi
     began=$(now_us)
-    # BuildKit of a newer Docker needs a plugin that may be missing; the file needs none of it.
+    # docker-compose 1.29 has docker build, for which BuildKit takes a plugin that may be missing.
     DOCKER_BUILDKIT=${DOCKER_BUILDKIT-0} COMPOSE_DOCKER_CLI_BUILD=1 compose build >"$WORK/build.log" 2>&1 || {
         tail -n 30 "$WORK/build.log" >&2
         die "the images can't be built"

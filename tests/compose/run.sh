@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the shop as docker-compose.yml describes it, in containers, and checks it from outside: all healthy,
 # none root, none writable, little memory; the Postman collection; down and up; crashes; secrets.
-#   tests/compose/run.sh        (make compose-test)
+#   tests/compose/run.sh        (make compose-test; SHORT=yes: a part of it, in a few minutes, for CI)
 #
 # What is real: Docker, docker compose, the Dockerfile, docker-compose.yml, every program, PostgreSQL, nginx.
 # What stands in where no registry answers: the images debian:bookworm-slim (by debootstrap),
@@ -11,7 +11,7 @@
 #
 # It has a project, image tags and a port of its own, so it runs beside `docker compose up`, and removes
 # its containers, networks and volumes at the end; the images stay, so that the next run is fast.
-# Variables: COMPOSE ("docker compose", docker-compose or a path; default: the first that works),
+# Variables: SHORT (yes), COMPOSE ("docker compose", docker-compose or a path; default: the first that works),
 # IMAGES (official|stand-in), KEEP=yes (leave it running), DOCKERD_ARGS (for a daemon that has to be
 # started, which takes root), DEBIAN_MIRROR, BUILD (build): logs are left in $BUILD/test/compose on failure.
 set -euo pipefail
@@ -40,6 +40,10 @@ check() { # NAME FUNCTION [ARGUMENT…]
         failed=$((failed + 1))
         printf '%sFAIL%s  %s\n' "$RED" "$PLAIN" "$name"
     fi
+}
+
+thorough() { # NAME FUNCTION [ARGUMENT…]: a check that SHORT leaves out
+    [ -n "${SHORT:-}" ] || check "$@"
 }
 
 start_stack() {
@@ -83,8 +87,10 @@ export GATEWAY_PORT COMPOSE_PROJECT_NAME=shoptest$$ SHOP_VERSION=compose-test AD
 export GATEWAY_BIND=127.0.0.1
 BASE_URL=http://127.0.0.1:$GATEWAY_PORT
 SHOP_IMAGE=outbox-shop:$SHOP_VERSION
+RELAY_IMAGE=outbox-relay:$SHOP_VERSION
 GATEWAY_IMAGE=outbox-shop-gateway:$SHOP_VERSION
 
+check ".env.example lists the settings" check_settings
 start_daemon
 choose_compose
 echo "with $("${COMPOSE_COMMAND[@]}" version | head -n 1), Docker $(docker version -f '{{.Server.Version}}'), port $GATEWAY_PORT"
@@ -95,19 +101,20 @@ check "up: every part is healthy" start_stack
 check "the one-shot services have ended well" check_one_shots
 check "nothing is root, nothing is writable, nothing has a capability" check_confined
 check "no compiler in the image" check_no_compiler
-check "image sizes" check_image_size
-check "an order is paid, completed and told of" check_order
-check "the Postman collection passes" check_collection
+thorough "the relay has an image of its own" check_relay_image
+thorough "image sizes" check_image_size
+check "an order is paid, completed and told of" with_memory_sampled check_order
+thorough "the Postman collection passes" with_memory_sampled check_collection
 check "memory of the whole stack is below $MEMORY_LIMIT_MB MB" check_memory
-check "down and up: the data, the keys and the secrets are the same" check_down_and_up
-check "the gateway and the relay follow services that move" check_moved_services
-check "kill -9 of a service" check_crash order
+thorough "down and up: the data, the keys and the secrets are the same" check_down_and_up
+thorough "the gateway and the relay follow services that move" check_moved_services
+thorough "kill -9 of a service" check_crash order
 check "kill -9 of the relay" check_crash relay
-check "kill -9 of PostgreSQL" check_crash postgres
-check "SERVICE_MODE=INIT twice, at once, beside the running services" check_migrations_again
-check "each login reaches its own database only" check_databases_apart
-check "a webhook secret and a password are changed while it runs" check_rotation
-check "the profile monitoring sees all of it" check_monitoring
+thorough "kill -9 of PostgreSQL" check_crash postgres
+thorough "SERVICE_MODE=INIT twice, at once, beside the running services" check_migrations_again
+thorough "each login reaches its own database only" check_databases_apart
+thorough "a webhook secret and a password are changed while it runs" check_rotation
+thorough "the profile monitoring sees all of it" check_monitoring
 check "no secret where others can look" check_secrets
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
