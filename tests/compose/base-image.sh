@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes a stand-in for the official image debian:bookworm-slim by debootstrap, for machines that can't pull
 # it:   tests/compose/base-image.sh TAG      (as root)
-# As in the official one, no documentation, manual pages or translations are kept or get installed.
+# As in the official one, packages are unpacked without waiting for the disk; and as in its slim form, no
+# documentation, manual pages or translations are kept or get installed.
 set -eu
 tag=${1:?usage: base-image.sh TAG}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,7 +13,9 @@ trap 'exit 130' INT TERM
 chmod 755 "$root"
 "$here/../support/debian-root.sh" "$root"
 
+echo 'Acquire::Languages "none";' >"$root/etc/apt/apt.conf.d/docker"
 cat >"$root/etc/dpkg/dpkg.cfg.d/docker" <<'END'
+force-unsafe-io
 path-exclude /usr/share/doc/*
 path-include /usr/share/doc/*/copyright
 path-exclude /usr/share/info/*

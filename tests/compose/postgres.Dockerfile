@@ -5,8 +5,10 @@ ARG BASE=debian:bookworm-slim
 FROM ${BASE}
 RUN groupadd -r postgres --gid=999 && useradd -r -g postgres --uid=999 --home-dir=/var/lib/postgresql postgres \
     && apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql-common \
+    && sed -i 's/^#create_main_cluster .*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends postgresql-15 \
-    && apt-get clean && rm -rf /var/lib/apt/lists/* /var/lib/postgresql/15 \
+    && apt-get clean && rm -rf /var/lib/apt/lists/* \
     && install -d -o postgres -g postgres -m 1777 /var/lib/postgresql/data \
     && install -d -o postgres -g postgres -m 3777 /var/run/postgresql \
     && mkdir -p /docker-entrypoint-initdb.d
