@@ -10,7 +10,7 @@ import promql
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "monitoring" / "grafana" / "dashboards"
 # What Grafana sets by itself.
-BUILT_IN = {"__rate_interval": "5m"}
+BUILT_IN = {"__rate_interval": "5m", "__range": "1h"}
 
 
 @dataclass
