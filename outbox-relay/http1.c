@@ -11,6 +11,7 @@ void http1_begin(struct http1 *http1)
     http1->state = HTTP1_STATUS_LINE;
     http1->status = 0;
     http1->keep_alive = http1->chunked = http1->has_coding = http1->has_length = false;
+    http1->old_version = http1->field_matters = false;
     http1->left = 0;
     http1->retry_after[0] = '\0';
     http1->line_length = http1->head_length = 0;
@@ -34,6 +35,7 @@ static int read_status_line(struct http1 *http1, const char *line)
         return -EBADMSG; /* nobody has asked to switch protocols */
     http1->status = status;
     http1->keep_alive = line[7] == '1';
+    http1->old_version = line[7] == '0';
     http1->state = HTTP1_FIELDS;
     return 0;
 }
@@ -94,32 +96,48 @@ static const char *field_value(const char *line, const char *name, size_t length
 
 #define FIELD(line, name) field_value((line), (name), sizeof(name) - 1)
 
+static bool is_framing(const char *line)
+{
+    return FIELD(line, "content-length") || FIELD(line, "transfer-encoding") ||
+           FIELD(line, "connection");
+}
+
+static int read_framing(struct http1 *http1, const char *line)
+{
+    const char *value = FIELD(line, "content-length");
+    if (value)
+        return read_content_length(http1, value);
+    if ((value = FIELD(line, "transfer-encoding")) != NULL)
+        read_coding(http1, value);
+    else if ((value = FIELD(line, "connection")) != NULL)
+        read_connection(http1, value);
+    return 0;
+}
+
 static int read_field(struct http1 *http1, const char *line)
 {
     const char *value;
+    /* The rest of a folded field (RFC 9112, 5.2) is passed over, unless it may say where the body
+     * ends. */
+    if (*line == ' ' || *line == '\t')
+        return http1->field_matters ? -EBADMSG : 0;
+    http1->field_matters = false;
     switch (*line) {
     case 'c':
     case 'C':
-        if ((value = FIELD(line, "content-length")) != NULL)
-            return read_content_length(http1, value);
-        if ((value = FIELD(line, "connection")) != NULL)
-            read_connection(http1, value);
-        break;
     case 't':
     case 'T':
-        if ((value = FIELD(line, "transfer-encoding")) != NULL)
-            read_coding(http1, value);
-        break;
+        http1->field_matters = is_framing(line);
+        return read_framing(http1, line);
     case 'r':
     case 'R':
         value = FIELD(line, "retry-after");
         if (value && strlen(value) < sizeof(http1->retry_after))
             memcpy(http1->retry_after, value, strlen(value) + 1);
-        break;
+        return 0;
     default:
-        break;
+        return 0;
     }
-    return 0;
 }
 
 /* After the fields: what follows is decided by RFC 9112, section 6.3. */
@@ -132,8 +150,9 @@ static void begin_body(struct http1 *http1)
     } else if (http1->status == 204 || http1->status == 304) {
         http1->state = HTTP1_DONE;
     } else if (http1->chunked) {
-        /* With a length as well someone may be smuggling: nothing after it is believed. */
-        http1->keep_alive = http1->keep_alive && !http1->has_length;
+        /* With a length as well, or in HTTP/1.0, someone may be smuggling: nothing after it is
+         * believed. */
+        http1->keep_alive = http1->keep_alive && !http1->has_length && !http1->old_version;
         http1->state = HTTP1_CHUNK_SIZE;
     } else if (http1->has_coding || !http1->has_length) {
         http1->keep_alive = false;
@@ -185,17 +204,10 @@ static int read_line(struct http1 *http1, const char *line)
     }
 }
 
-/* A line too long to keep. Where the body ends must not be missed. */
-static int pass_over(struct http1 *http1, const char *line)
+/* A line of which only the beginning was kept: where the body ends must not be missed. */
+static int read_cut_line(struct http1 *http1, const char *line)
 {
-    if (http1->state == HTTP1_TRAILER)
-        return 0;
-    if (http1->state != HTTP1_FIELDS)
-        return read_line(http1, line);
-    return FIELD(line, "content-length") || FIELD(line, "transfer-encoding") ||
-                   FIELD(line, "connection")
-               ? -EBADMSG
-               : 0;
+    return http1->state == HTTP1_FIELDS && is_framing(line) ? -EBADMSG : read_line(http1, line);
 }
 
 /* Input ------------------------------------------------------------------------------------------
@@ -222,7 +234,7 @@ static ssize_t feed_line(struct http1 *http1, const char *data, size_t length)
         http1->line_length--;
     http1->line[http1->line_length] = '\0';
     http1->line_length = 0;
-    int ret = http1->line_cut ? pass_over(http1, http1->line) : read_line(http1, http1->line);
+    int ret = http1->line_cut ? read_cut_line(http1, http1->line) : read_line(http1, http1->line);
     http1->line_cut = false;
     return ret < 0 ? ret : (ssize_t)taken;
 }

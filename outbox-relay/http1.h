@@ -30,6 +30,8 @@ struct http1 {
     int status;      /* of the final answer: interim ones are skipped */
     bool keep_alive; /* the connection may be used again */
     bool chunked, has_coding, has_length;
+    bool old_version;     /* HTTP/1.0 */
+    bool field_matters;   /* the latest field tells where the body ends */
     uint64_t left;        /* bytes of the body or of the chunk */
     char retry_after[64]; /* the field's value; "": none */
     char line[HTTP1_LINE_MAX];

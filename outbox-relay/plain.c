@@ -3,6 +3,8 @@
  * and parses each URL and header anew and takes more than half of the processor time of a drain
  * (see docs/benchmarks.md); this takes a sendmsg and a recv. */
 #include "outbox-relay/http1.h"
+#include "outbox-relay/plain_url.h"
+#include "outbox-relay/retry.h"
 #include "outbox-relay/transport_parts.h"
 
 #include <errno.h>
@@ -51,66 +53,6 @@ struct plain {
 static struct loop *loop_of(const struct plain *plain)
 {
     return plain->transfer->transport->loop;
-}
-
-/* URL --------------------------------------------------------------------------------------------
- */
-
-/* A copy of a part of the URL, "" when it has none. NULL: out of memory or unusable. */
-static char *url_part(CURLU *url, CURLUPart part, CURLUcode none, unsigned flags)
-{
-    char *text = NULL;
-    CURLUcode code = curl_url_get(url, part, &text, flags);
-    if (code != CURLUE_OK && code != none)
-        return NULL;
-    char *copy = strdup(text ? text : "");
-    curl_free(text);
-    return copy;
-}
-
-static bool is_ascii(const char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text >= 0x80)
-            return false;
-    return true;
-}
-
-/* Sets *ret_prefix for a URL that needs nothing of libcurl but the connection. */
-static int make_prefix(CURLU *url, const char *user_agent, char **ret_prefix)
-{
-    AUTO_FREE char *scheme = url_part(url, CURLUPART_SCHEME, CURLUE_NO_SCHEME, 0);
-    AUTO_FREE char *user = url_part(url, CURLUPART_USER, CURLUE_NO_USER, 0);
-    AUTO_FREE char *password = url_part(url, CURLUPART_PASSWORD, CURLUE_NO_PASSWORD, 0);
-    AUTO_FREE char *zone = url_part(url, CURLUPART_ZONEID, CURLUE_NO_ZONEID, 0);
-    AUTO_FREE char *host = url_part(url, CURLUPART_HOST, CURLUE_NO_HOST, 0);
-    AUTO_FREE char *port = url_part(url, CURLUPART_PORT, CURLUE_NO_PORT, CURLU_NO_DEFAULT_PORT);
-    AUTO_FREE char *path = url_part(url, CURLUPART_PATH, CURLUE_OK, 0);
-    AUTO_FREE char *query = url_part(url, CURLUPART_QUERY, CURLUE_NO_QUERY, 0);
-    if (!scheme || !user || !password || !zone || !host || !port || !path || !query)
-        return -ENOTSUP;
-    if (strcmp(scheme, "http") != 0 || *user || *password || *zone || !*host || !is_ascii(host) ||
-        !is_ascii(path) || !is_ascii(query))
-        return -ENOTSUP;
-    int length = asprintf(ret_prefix,
-        "POST %s%s%s HTTP/1.1\r\nHost: %s%s%s\r\nUser-Agent: %s\r\nAccept: */*\r\n", path,
-        *query ? "?" : "", query, host, *port ? ":" : "", port, user_agent);
-    return length < 0 ? -ENOMEM : 0;
-}
-
-static int parse_url(struct plain *plain, const char *text)
-{
-    const struct transport_settings *settings = &plain->transfer->transport->settings;
-    CURLU *url = *settings->proxy ? NULL : curl_url();
-    if (!url)
-        return *settings->proxy ? -ENOTSUP : -ENOMEM;
-    int ret = -ENOTSUP;
-    if (curl_url_set(url, CURLUPART_URL, text, 0) == CURLUE_OK)
-        ret = make_prefix(url, settings->user_agent, &plain->prefix);
-    curl_url_cleanup(url);
-    if (ret == 0)
-        plain->prefix_length = strlen(plain->prefix);
-    return ret;
 }
 
 /* Connection -------------------------------------------------------------------------------------
@@ -170,23 +112,13 @@ static void lose(struct plain *plain, const char *error)
     fail(plain, plain->sent > 0 ? RESPONSE_BROKEN : RESPONSE_NO_CONNECT, error);
 }
 
-/* Seconds from a Retry-After of either form, -1 when there is none. */
-static int64_t retry_after(const char *value)
-{
-    size_t digits = strspn(value, "0123456789");
-    if (digits > 0)
-        return digits < 10 ? strtoll(value, NULL, 10) : INT32_MAX;
-    time_t when = *value ? curl_getdate(value, NULL) : -1, now = time(NULL);
-    return when > now ? when - now : -1;
-}
-
 static void finish(struct plain *plain, bool extra_bytes)
 {
     const struct http1 *answer = &plain->http1;
     struct response response = {
         .outcome = RESPONSE_STATUS, .status = answer->status, .retry_after_s = -1};
     if (answer->status == 429 || answer->status >= 500)
-        response.retry_after_s = retry_after(answer->retry_after);
+        response.retry_after_s = retry_after_parse(answer->retry_after, time(NULL));
     if (answer->keep_alive && !extra_bytes && plain->state == PLAIN_READING) {
         plain->state = PLAIN_IDLE;
         plain->idle_since_us = loop_now(loop_of(plain));
@@ -386,11 +318,13 @@ int plain_new(struct transfer *transfer, const char *url, struct plain **ret_pla
     plain->timer = (struct timer){.fire = on_timer, .context = plain};
     plain->connect = (struct job){.ended = on_connected, .context = plain};
     plain->http1 = (struct http1){.on_body = on_body, .context = transfer};
-    int ret = parse_url(plain, url);
+    const struct transport_settings *settings = &transfer->transport->settings;
+    int ret = *settings->proxy ? -ENOTSUP : plain_prefix(url, settings->user_agent, &plain->prefix);
     if (ret < 0) {
         plain_free(plain);
         return ret;
     }
+    plain->prefix_length = strlen(plain->prefix);
     *ret_plain = plain;
     return 0;
 }

@@ -1,6 +1,10 @@
 /* See retry.h. */
 #include "outbox-relay/retry.h"
 
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+
 #define MS_PER_S INT64_C(1000)
 #define LONGEST_RETRY_AFTER_S INT64_C(86400)
 
@@ -56,6 +60,15 @@ int64_t probe_wait_ms(
         retry_after_s = LONGEST_RETRY_AFTER_S;
     int64_t asked = retry_after_s > 0 ? retry_after_s * MS_PER_S : 0;
     return wait > asked ? wait : asked;
+}
+
+int64_t retry_after_parse(const char *value, int64_t now_s)
+{
+    size_t digits = strspn(value, "0123456789");
+    if (digits > 0)
+        return digits < 10 ? strtoll(value, NULL, 10) : INT32_MAX;
+    time_t when = *value ? curl_getdate(value, NULL) : -1;
+    return when > now_s ? when - now_s : -1;
 }
 
 uint64_t random_next(uint64_t *state)

@@ -27,6 +27,10 @@ int64_t retry_wait_ms(int64_t base_ms, int64_t max_ms, int attempts, uint64_t ra
 int64_t probe_wait_ms(
     int64_t base_ms, int64_t max_ms, int failures, int64_t retry_after_s, uint64_t random);
 
+/* Seconds from now that a Retry-After asks for, in either of its forms (RFC 9110, 10.2.3); -1 when
+ * it says nothing, or a time that has passed. */
+int64_t retry_after_parse(const char *value, int64_t now_s);
+
 /* A fast generator for jitter (splitmix64), not for secrets. */
 uint64_t random_next(uint64_t *state);
 

@@ -254,7 +254,8 @@ static void clean_now_and_then(struct db_pool *pool, size_t received)
 
 static int receive(struct http_request *request, struct inbox_batch *batch, unsigned signers)
 {
-    int status = inbox_batch_read(request, inbox.routes, inbox.route_count, batch);
+    int status = inbox_batch_read(
+        request, http_header(request, "Content-Type"), inbox.routes, inbox.route_count, batch);
     if (status == 0)
         status = check_sources(request, batch, signers);
     if (status != 0)

@@ -143,10 +143,9 @@ static int read_items(struct http_request *request, const struct inbox_route *ro
     return 0;
 }
 
-int inbox_batch_read(struct http_request *request, const struct inbox_route *routes,
-    size_t route_count, struct inbox_batch *batch)
+int inbox_batch_read(struct http_request *request, const char *content_type,
+    const struct inbox_route *routes, size_t route_count, struct inbox_batch *batch)
 {
-    const char *content_type = http_header(request, "Content-Type");
     bool many = content_type && is_media_type(content_type, "application/cloudevents-batch+json");
     bool one = content_type && (is_media_type(content_type, "application/cloudevents+json") ||
                                    is_media_type(content_type, "application/json"));

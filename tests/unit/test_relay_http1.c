@@ -57,7 +57,14 @@ static const struct answer ANSWERS[] = {
         429, "", "Fri, 31 Dec 1999 23:59:59 GMT", true, false, 0},
     {"HTTP/1.1 200 OK\r\nRetry-Afterwards: 1\r\nContent-Lengthy: 7\r\nContent-Length: 0\r\n\r\n",
         200, "", "", true, false, 0},
+    {"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n"
+     "1\r\na\r\n0\r\n\r\n",
+        200, "a", "", false, false, 0},
+    {"HTTP/1.1 200 OK\r\nX: a\r\n Content-Length: 7\r\n\tb\r\nContent-Length: 2\r\n\r\n{}", 200,
+        "{}", "", true, false, 0},
     /* Not HTTP/1, or not whole. */
+    {.text = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n 2\r\n\r\nab"},
+    {.text = "HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\tchunked\r\n\r\n0\r\n\r\n"},
     {.text = "HTTP/2 200\r\n\r\n"},
     {.text = "HTTP/1.2 200 OK\r\n\r\n"},
     {.text = "HTTP/1.1 20 OK\r\n\r\n"},

@@ -75,6 +75,21 @@ static void probes_have_full_jitter_and_heed_retry_after(void **state)
     assert_int_equal(probe_wait_ms(500, 30000, 1, 0, 0), 0);
 }
 
+static void both_forms_of_retry_after_are_read(void **state)
+{
+    static const struct {
+        const char *value;
+        int64_t wait_s;
+    } cases[] = {{"", -1}, {"0", 0}, {"120", 120}, {"999999999", 999999999},
+        {"99999999999999999999", INT32_MAX}, {"soon", -1}, {"-5", -1},
+        {"Sun, 06 Nov 1994 08:49:37 GMT", 37}, {"Sunday, 06-Nov-94 08:49:37 GMT", 37},
+        {"Sun Nov  6 08:49:37 1994", 37}, {"Sun, 06 Nov 1994 08:48:59 GMT", -1}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        if (retry_after_parse(cases[i].value, 784111740) != cases[i].wait_s)
+            fail_msg("\"%s\"", cases[i].value);
+}
+
 /* ---- Parked keys ---- */
 
 /* Against a plain array, with keys that collide. */
@@ -193,11 +208,13 @@ static void lists_of_failures_are_read(void **state)
 static void other_answers_stay_what_they_are(void **state)
 {
     static const char *const UNREADABLE[] = {"{\"failed\":", "{\"failed\":1}", "{\"failed\":[1]}",
-        "{\"failed\":[{}]}", "{\"failed\":[{\"id\":\"1\"}]}", "[\"failed\"", "{\"failed\":null}"};
+        "{\"failed\":[{}]}", "{\"failed\":[{\"id\":\"1\"}]}", "[\"failed\"", "{\"failed\":null}",
+        "{\"f\\u0061iled\":1}", "{\"failed\":[],\"failed\":[1]}"};
     struct partial partial;
     (void)state;
     assert_int_equal(parse("", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
     assert_int_equal(parse("<html>", VERDICT_REFUSED, &partial), VERDICT_REFUSED);
+    assert_int_equal(parse("C:\\>", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
     assert_int_equal(parse("{\"failed\":[]}", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
     partial_release(&partial);
     /* A refusal that names nobody delivers nothing. */
@@ -208,6 +225,31 @@ static void other_answers_stay_what_they_are(void **state)
         assert_int_equal(parse(UNREADABLE[i], VERDICT_DELIVERED, &partial), VERDICT_REFUSED);
         assert_null(partial.json);
     }
+}
+
+static void escapes_do_not_hide_a_list(void **state)
+{
+    static const char list[] =
+        "{\"f\\u0061iled\":[{\"id\":\"019a0000-0000-7000-8000-00000000000a\"}]}";
+    struct partial partial;
+    (void)state;
+    assert_int_equal(parse(list, VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
+    assert_int_equal(partial.count, 1);
+    partial_release(&partial);
+}
+
+/* What is beyond RESPONSE_MAX_BODY is dropped, a list perhaps. */
+static void an_object_that_was_cut_delivers_nothing(void **state)
+{
+    AUTO_FREE char *body = malloc(RESPONSE_MAX_BODY + 1);
+    struct partial partial;
+    (void)state;
+    assert_non_null(body);
+    memset(body, 'x', RESPONSE_MAX_BODY);
+    body[RESPONSE_MAX_BODY] = '\0';
+    assert_int_equal(parse(body, VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
+    memcpy(body, "\n{\"note\":\"", 10);
+    assert_int_equal(parse(body, VERDICT_DELIVERED, &partial), VERDICT_REFUSED);
 }
 
 /* ---- CloudEvents ---- */
@@ -350,10 +392,13 @@ int main(void)
         cmocka_unit_test(statuses_are_judged),
         cmocka_unit_test(retries_double_up_to_the_limit),
         cmocka_unit_test(probes_have_full_jitter_and_heed_retry_after),
+        cmocka_unit_test(both_forms_of_retry_after_are_read),
         cmocka_unit_test(keyset_behaves_as_a_table),
         cmocka_unit_test(urls_are_allowed_by_host),
         cmocka_unit_test(lists_of_failures_are_read),
         cmocka_unit_test(other_answers_stay_what_they_are),
+        cmocka_unit_test(escapes_do_not_hide_a_list),
+        cmocka_unit_test(an_object_that_was_cut_delivers_nothing),
         cmocka_unit_test(an_event_is_written),
         cmocka_unit_test(moments_before_1970_and_across_seconds),
         cmocka_unit_test(members_are_found),

@@ -1,0 +1,47 @@
+/* What a receiver says about single events of a batch: an answer that names failed events is never
+ * taken for one that says all were delivered, however it is spelled. */
+#include "outbox-relay/partial.h"
+#include "tests/fuzz/fuzz.h"
+
+/* Whether it is JSON whose member "failed" is anything but an empty array. */
+static bool names_failures(const char *body, size_t length)
+{
+    AUTO_JSON json_t *json = json_loadb(body, length, 0, NULL);
+    const json_t *failed = json_object_get(json, "failed");
+    return failed && !(json_is_array(failed) && json_array_size(failed) == 0);
+}
+
+static void require_entries(const struct partial *partial)
+{
+    REQUIRE(partial->count <= json_array_size(json_object_get(partial->json, "failed")));
+    for (size_t i = 0; i < partial->count; i++) {
+        const struct partial_entry *entry = &partial->entries[i];
+        REQUIRE(entry->error && strlen(entry->error) < SIZE_MAX);
+        REQUIRE(partial_find(partial, entry->uuid));
+    }
+}
+
+static void try_body(const char *body, size_t length, enum verdict verdict)
+{
+    struct partial partial = {0};
+    struct response response = {.outcome = RESPONSE_STATUS, .body = body, .body_length = length};
+    enum verdict read = partial_parse(&response, &partial, verdict);
+    REQUIRE(read == VERDICT_DELIVERED || read == VERDICT_REFUSED);
+    if (read == VERDICT_REFUSED)
+        REQUIRE(partial.count == 0 && !partial.entries && !partial.json);
+    else if (names_failures(body, length))
+        REQUIRE(partial.count > 0);
+    require_entries(&partial);
+    partial_release(&partial);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    AUTO_FREE char *body = malloc(size + 1);
+    REQUIRE(body);
+    memcpy(body, data, size);
+    body[size] = '\0';
+    try_body(body, size, VERDICT_DELIVERED);
+    try_body(body, size, VERDICT_REFUSED);
+    return 0;
+}
