@@ -9,6 +9,7 @@
 
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+#include <stdbool.h>
 
 #define NOW INT64_C(1800000000)
 #define KEYS 2

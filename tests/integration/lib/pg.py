@@ -41,7 +41,8 @@ def bin_directory():
     return Path(max(found, key=lambda path: int(path.split("/")[-2])))
 
 
-def _as_postgres():
+def as_postgres():
+    """What runs a command as user postgres; nothing when this is not root."""
     if os.geteuid() != 0:
         return []
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
@@ -59,7 +60,7 @@ class Cluster:
             user = pwd.getpwnam("postgres")
             os.chown(self.directory, user.pw_uid, user.pw_gid)
         subprocess.run(
-            [*_as_postgres(), str(self._bin / "initdb"), "-D", str(self.data), "-A", "trust",
+            [*as_postgres(), str(self._bin / "initdb"), "-D", str(self.data), "-A", "trust",
              "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
             check=True, stdout=subprocess.DEVNULL, cwd="/")
         with open(self.data / "postgresql.conf", "a", encoding="ascii") as conf:
@@ -79,7 +80,7 @@ class Cluster:
     def start(self):
         with open(self.log, "ab") as log:
             self._process = process.start(
-                [*_as_postgres(), self._bin / "postgres", "-D", self.data],
+                [*as_postgres(), self._bin / "postgres", "-D", self.data],
                 stdout=log, stderr=log, cwd="/")
         wait.until(lambda: self.connect().close() or True, 30, f"PostgreSQL, see {self.log}", 0.05)
 
