@@ -1,4 +1,4 @@
-# Static checks, and the unit tests under sanitizers. What has been checked and not changed since is
+# Static checks. What has been checked and not changed since is
 # not checked again: $(BUILD)/lint/ remembers.
 
 # Version 14 where there is one: others format a little differently.
@@ -21,7 +21,7 @@ TIDY_ARGS := --extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclan
 TIDY_FLAGS = -std=gnu11 $(CPPFLAGS) $(PKG_CFLAGS) $(WARN)
 
 .PHONY: lint lint-deps lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-docs \
-	lint-sql asan tsan
+	lint-sql
 lint: lint-deps lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-docs lint-sql ## static checks
 	@echo "lint: no findings"
 
@@ -65,11 +65,3 @@ $(LINT)/sql.ok: $(SERVICES:%=$(BUILD)/bin/%) scripts/check-sql-comments
 	@mkdir -p $(@D)
 	$(call quiet,CHECK,comments in SQL)tests/pg-temp.sh scripts/check-sql-comments $(BUILD)/bin $(SERVICES) \
 		&& touch $@
-
-asan: ## unit tests under AddressSanitizer and UBSan, built in build-asan/
-	+@ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-		$(MAKE) --no-print-directory BUILD=build-asan SANITIZE=address,undefined unit
-
-tsan: ## unit tests under ThreadSanitizer, built in build-tsan/
-	+@TSAN_OPTIONS=halt_on_error=1 \
-		$(MAKE) --no-print-directory BUILD=build-tsan SANITIZE=thread unit

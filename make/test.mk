@@ -1,8 +1,9 @@
 # Tests: `make test` is all that tells whether the shop works. Each suite alone: make unit,
-# make integration, make e2e.
+# make integration, make e2e. TESTS: files and folders of tests/integration to run alone.
+TESTS ?=
 
 .PHONY: test unit integration e2e unit-tests integration-tests
-RUN_TESTS = BUILD=$(BUILD) UNIT_TESTS="$(UNIT_TESTS)" INTEGRATION_C="$(INTEGRATION_C)" scripts/run-tests
+RUN_TESTS = BUILD=$(BUILD) TESTS="$(TESTS)" UNIT_TESTS="$(UNIT_TESTS)" INTEGRATION_C="$(INTEGRATION_C)" scripts/run-tests
 
 # INTEGRATION_C is set by a file read later.
 .SECONDEXPANSION:
@@ -16,7 +17,7 @@ test: has-test ## all tests: unit, integration, and the Postman collection on a 
 unit: unit-tests ## cmocka unit tests
 	@$(RUN_TESTS) unit
 
-integration: all integration-tests ## tests in C and Python against real PostgreSQL, sockets and nginx
+integration: all $$(if $(TESTS),,integration-tests) ## against real PostgreSQL, sockets and nginx; TESTS=FILE: only that
 	@$(RUN_TESTS) integration
 
 e2e: has-test all ## the Postman collection against the whole shop

@@ -49,6 +49,11 @@ def directory(name):
     return path
 
 
+def sanitizer_options():
+    """What a program built with sanitizers is to know of the environment."""
+    return {name: value for name, value in os.environ.items() if "SAN_OPTIONS" in name}
+
+
 def free_port():
     """A TCP port of the loopback address that nobody listens on now."""
     with socket.socket() as probe:

@@ -35,8 +35,7 @@ class Service:
         }
 
     def _environment(self, **more):
-        return {"PATH": os.environ["PATH"], **self.environment, **more,
-                **{name: value for name, value in os.environ.items() if "SAN_OPTIONS" in name}}
+        return {"PATH": os.environ["PATH"], **process.sanitizer_options(), **self.environment, **more}
 
     def init(self):
         """Runs the migrations; fails with the program's own words when they do."""

@@ -30,7 +30,8 @@ class Relay:
         for name, dsn in (sources or {"shop": outbox.relay_dsn}).items():
             command += ["--source", f"{name}={dsn}"]
         self.process = process.start(command, stdout=self._log_file, stderr=self._log_file,
-                                     env={"PATH": "/usr/bin:/bin", **SETTINGS, **(settings or {})})
+                                     env={"PATH": "/usr/bin:/bin", **process.sanitizer_options(),
+                                          **SETTINGS, **(settings or {})})
 
     def metrics(self):
         """{'name{labels}': value}"""
