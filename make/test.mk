@@ -26,3 +26,7 @@ e2e: has-test all ## the Postman collection against the whole shop
 $(BUILD)/tests/test_http_server: $(BUILD)/obj/tests/support/raw_http.o
 $(BUILD)/tests/test_http_access: $(BUILD)/obj/tests/support/raw_http.o \
 	$(BUILD)/obj/tests/support/tokens.o
+
+$(BUILD)/tests/test_allocation: $(BUILD)/obj/tests/support/failing.o
+$(BUILD)/tests/test_allocation: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup \
+	-Wl,--wrap=strndup,--wrap=asprintf,--wrap=vasprintf,--wrap=__asprintf_chk,--wrap=__vasprintf_chk

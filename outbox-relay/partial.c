@@ -52,30 +52,32 @@ void partial_release(struct partial *partial)
     *partial = (struct partial){0};
 }
 
-/* Whether it looks like an answer with the list, in an object that was cut perhaps later on. */
+static bool has(const struct response *response, const char *word)
+{
+    return memmem(response->body, response->body_length, word, strlen(word)) != NULL;
+}
+
+/* Whether it looks like an answer with the list: its name stands there, perhaps with letters
+ * written as escapes, or an object was cut that may have had it later on. */
 static bool seems_to_have_list(const struct response *response)
 {
-    static const char WORD[] = "\"failed\"";
     const char *body = response->body;
-    if (response->body_length >= RESPONSE_MAX_BODY && body[strspn(body, " \t\r\n")] == '{')
-        return true;
-    return memmem(body, response->body_length, WORD, sizeof(WORD) - 1) != NULL;
+    return has(response, "\"failed\"") || has(response, "\\u006") ||
+           (response->body_length >= RESPONSE_MAX_BODY && body[strspn(body, " \t\r\n")] == '{');
 }
 
 enum verdict partial_parse(
     const struct response *response, struct partial *ret_partial, enum verdict verdict)
 {
-    /* Nearly every answer is empty or says nothing of this: no parser then. A backslash may spell
-     * the word in another way. */
-    bool seems = response->body_length > 0 && seems_to_have_list(response);
-    if (!seems && !memchr(response->body, '\\', response->body_length))
+    /* Nearly every answer is empty or says nothing of this: no parser then. */
+    if (response->body_length == 0 || !seems_to_have_list(response))
         return verdict;
     struct partial partial = {
         .json = json_loadb(response->body, response->body_length, JSON_REJECT_DUPLICATES, NULL)};
     const json_t *failed = json_object_get(partial.json, "failed");
-    if (partial.json ? !failed : !seems) {
+    if (partial.json && !failed) {
         partial_release(&partial);
-        return verdict; /* the word is somewhere else in it, or nowhere */
+        return verdict; /* the word is somewhere else in it */
     }
     bool readable = read_list(failed, &partial);
     if (!readable || (verdict == VERDICT_REFUSED && partial.count == 0)) {

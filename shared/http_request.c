@@ -157,6 +157,8 @@ int http_json_value(struct http_request *request, const json_t **ret_value)
         request->json = json_loadb(text, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
         if (!request->json && json_error_code(&error) == json_error_numeric_overflow)
             return refuse_number(request, text, length, &error);
+        if (!request->json && !*error.text) /* so jansson shows that it had no memory */
+            return http_problem(request, 500, "internal", "out of memory");
         if (!request->json)
             return http_problem(request, 400, "bad_json", "the body can't be read: line %d: %s",
                 error.line, json_complaint(&error));
