@@ -198,14 +198,19 @@ static int wait_for_database(struct db **ret_db)
 
 static int apply_migrations(const struct service *service, struct db *db)
 {
-    int applied;
-    for (size_t i = 0; service->migrations && service->migrations[i]; i++) {
-        int error = migrate(db, service->migrations[i], &applied);
+    const struct migration_set *const sets[] = {
+        &sql_web,
+        service->inbox_count > 0 ? &sql_inbox : NULL,
+        service->publishes ? &sql_outbox : NULL,
+        service->schema,
+        running.settings.demo_data ? service->demo : NULL,
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(sets); i++) {
+        int applied;
+        int error = sets[i] ? migrate(db, sets[i], &applied) : 0;
         if (error)
             return error;
     }
-    if (running.settings.demo_data && service->demo)
-        return migrate(db, service->demo, &applied);
     return 0;
 }
 

@@ -14,8 +14,9 @@ struct service {
     size_t route_count;
     const struct inbox_route *inbox; /* NULL: consumes nothing */
     size_t inbox_count;
-    const struct migration_set *const *migrations; /* NULL-ended, in order */
-    const struct migration_set *demo;              /* applied when DEMO_DATA=true; NULL: none */
+    bool publishes;                     /* emits events: has an outbox */
+    const struct migration_set *schema; /* its own tables, after those that shared/ needs */
+    const struct migration_set *demo;   /* applied when DEMO_DATA=true; NULL: none */
     const struct setting *settings;                /* the service's own; NULL: none */
     size_t setting_count;
     void *settings_target; /* static struct that the own settings fill */

@@ -18,8 +18,6 @@ static const struct http_route ROUTES[] = {
     {"GET", "/verify", HTTP_OPEN, verify},
 };
 
-static const struct migration_set *const MIGRATIONS[] = {&sql_web, &sql_outbox, &sql_auth, NULL};
-
 static int start(struct db_pool *pool, struct auth *auth, bool init)
 {
     const struct auth_service_settings *settings = &auth_service_settings;
@@ -50,7 +48,8 @@ int main(int argc, char **argv)
         .port = 8001,
         .routes = ROUTES,
         .route_count = ARRAY_SIZE(ROUTES),
-        .migrations = MIGRATIONS,
+        .schema = &sql_auth,
+        .publishes = true,
         .settings = AUTH_SETTINGS,
         .setting_count = AUTH_SETTINGS_COUNT,
         .settings_target = &auth_service_settings,

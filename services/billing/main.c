@@ -20,9 +20,6 @@ static const struct inbox_route INBOX[] = {
     {"order.paymentrefused", refund_refused_payment},
 };
 
-static const struct migration_set *const MIGRATIONS[] = {
-    &sql_web, &sql_inbox, &sql_outbox, &sql_billing, NULL};
-
 int main(int argc, char **argv)
 {
     static const struct service SERVICE = {
@@ -32,7 +29,8 @@ int main(int argc, char **argv)
         .route_count = ARRAY_SIZE(ROUTES),
         .inbox = INBOX,
         .inbox_count = ARRAY_SIZE(INBOX),
-        .migrations = MIGRATIONS,
+        .schema = &sql_billing,
+        .publishes = true,
     };
     return service_main(&SERVICE, argc, argv);
 }

@@ -13,9 +13,6 @@ static const struct inbox_route INBOX[] = {
     {"order.rejected", messages_add},
 };
 
-static const struct migration_set *const MIGRATIONS[] = {
-    &sql_web, &sql_inbox, &sql_notification, NULL};
-
 int main(int argc, char **argv)
 {
     static const struct service service = {
@@ -25,7 +22,7 @@ int main(int argc, char **argv)
         .route_count = ARRAY_SIZE(ROUTES),
         .inbox = INBOX,
         .inbox_count = ARRAY_SIZE(INBOX),
-        .migrations = MIGRATIONS,
+        .schema = &sql_notification,
     };
     return service_main(&service, argc, argv);
 }

@@ -21,9 +21,6 @@ static const struct inbox_route INBOX[] = {
     {"price.changed", catalog_price},
 };
 
-static const struct migration_set *const MIGRATIONS[] = {
-    &sql_web, &sql_inbox, &sql_outbox, &sql_order, NULL};
-
 int main(int argc, char **argv)
 {
     static const struct service SERVICE = {
@@ -33,7 +30,8 @@ int main(int argc, char **argv)
         .route_count = ARRAY_SIZE(ROUTES),
         .inbox = INBOX,
         .inbox_count = ARRAY_SIZE(INBOX),
-        .migrations = MIGRATIONS,
+        .schema = &sql_order,
+        .publishes = true,
     };
     return service_main(&SERVICE, argc, argv);
 }

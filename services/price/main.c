@@ -14,9 +14,6 @@ static const struct inbox_route INBOX[] = {
     {"product.archived", product_copy_update},
 };
 
-static const struct migration_set *const MIGRATIONS[] = {
-    &sql_web, &sql_inbox, &sql_outbox, &sql_price, NULL};
-
 int main(int argc, char **argv)
 {
     static const struct service service = {
@@ -26,7 +23,8 @@ int main(int argc, char **argv)
         .route_count = ARRAY_SIZE(ROUTES),
         .inbox = INBOX,
         .inbox_count = ARRAY_SIZE(INBOX),
-        .migrations = MIGRATIONS,
+        .schema = &sql_price,
+        .publishes = true,
         .demo = &sql_demo_price,
     };
     return service_main(&service, argc, argv);

@@ -12,8 +12,6 @@ static const struct http_route ROUTES[] = {
     {"POST", "/manage/products/{id}/archive", HTTP_ADMIN, manage_archive},
 };
 
-static const struct migration_set *const MIGRATIONS[] = {&sql_web, &sql_outbox, &sql_product, NULL};
-
 int main(int argc, char **argv)
 {
     static const struct service service = {
@@ -21,7 +19,8 @@ int main(int argc, char **argv)
         .port = 8005,
         .routes = ROUTES,
         .route_count = ARRAY_SIZE(ROUTES),
-        .migrations = MIGRATIONS,
+        .schema = &sql_product,
+        .publishes = true,
         .demo = &sql_demo_product,
     };
     return service_main(&service, argc, argv);

@@ -11,9 +11,6 @@ static const struct inbox_route INBOX[] = {
     {"user.created", profile_on_user_created},
 };
 
-static const struct migration_set *const MIGRATIONS[] = {
-    &sql_web, &sql_inbox, &sql_outbox, &sql_user_profile, NULL};
-
 int main(int argc, char **argv)
 {
     static const struct service SERVICE = {
@@ -23,7 +20,8 @@ int main(int argc, char **argv)
         .route_count = ARRAY_SIZE(ROUTES),
         .inbox = INBOX,
         .inbox_count = ARRAY_SIZE(INBOX),
-        .migrations = MIGRATIONS,
+        .schema = &sql_user_profile,
+        .publishes = true,
     };
 
     return service_main(&SERVICE, argc, argv);
