@@ -23,6 +23,8 @@ integration: all $$(if $(TESTS),,integration-tests) ## against real PostgreSQL, 
 e2e: has-test all ## the Postman collection against the whole shop
 	@$(RUN_TESTS) e2e
 
+$(BUILD)/tests/test_auth $(BUILD)/tests/test_auth_jwks: $(BUILD)/obj/tests/support/keys.o \
+	$(BUILD)/obj/tests/support/tokens.o
 $(BUILD)/tests/test_http_server: $(BUILD)/obj/tests/support/raw_http.o
 $(BUILD)/tests/test_http_access: $(BUILD)/obj/tests/support/raw_http.o \
 	$(BUILD)/obj/tests/support/tokens.o

@@ -1,46 +1,18 @@
-/* Bearer tokens under attack, and the JWKS that is fetched, kept and rotated. */
+/* Bearer tokens under attack. How keys are fetched is in test_auth_jwks.c. */
 #include "shared/auth.h"
-#include "shared/http.h"
 #include "shared/log.h"
+#include "tests/support/keys.h"
 #include "tests/support/tokens.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include <cmocka.h>
-
-#define HEADER "{\"alg\":\"RS256\",\"kid\":\"one\"}"
-
-static EVP_PKEY *key_one, *key_two;
-static char *jwks_one, *jwks_both;
-
-static char *text_of(const char *format, ...) PRINTF_LIKE(1, 2);
-
-static char *text_of(const char *format, ...)
-{
-    char *text = NULL;
-    va_list arguments;
-    va_start(arguments, format);
-    assert_true(vasprintf(&text, format, arguments) >= 0);
-    va_end(arguments);
-    return text;
-}
-
-static struct auth *auth_with(const char *jwks_url)
-{
-    struct auth_settings settings = {
-        .jwks_url = jwks_url, .issuer = TEST_ISSUER, .audience = TEST_AUDIENCE, .leeway_s = 5};
-    struct auth *auth = auth_new(&settings);
-    assert_non_null(auth);
-    return auth;
-}
 
 /* With the key "one" and nothing to fetch. */
 static struct auth *auth_with_key_one(void)
@@ -48,24 +20,6 @@ static struct auth *auth_with_key_one(void)
     struct auth *auth = auth_with(NULL);
     assert_int_equal(auth_set_jwks(auth, jwks_one), 0);
     return auth;
-}
-
-static int check(struct auth *auth, const char *token, const char **ret_reason)
-{
-    struct auth_claims claims = {.user_id = -1};
-    AUTO_FREE char *bearer = text_of("Bearer %s", token);
-    int ret = auth_check(auth, bearer, &claims, ret_reason);
-    if (ret < 0)
-        assert_int_equal(claims.user_id, -1);
-    return ret;
-}
-
-/* Refused for this reason. */
-static void assert_refused(struct auth *auth, const char *token, const char *reason)
-{
-    const char *given = NULL;
-    assert_int_equal(check(auth, token, &given), -EACCES);
-    assert_string_equal(given, reason);
 }
 
 static void takes_a_proper_token(void **state)
@@ -152,11 +106,11 @@ static void refuses_forged_signatures(void **state)
     AUTO_FREE char *pem = token_public_pem(key_one);
     AUTO_FREE char *claims = token_claims(7, "USER", 60);
     AUTO_FREE char *admin_claims = token_claims(7, "ADMIN", 60);
-    AUTO_FREE char *unsigned_token = token_unsigned(HEADER, claims);
-    AUTO_FREE char *hmac = token_sign_hmac(pem, HEADER, claims);
-    AUTO_FREE char *other_key = token_sign(key_two, HEADER, claims);
-    AUTO_FREE char *good = token_sign(key_one, HEADER, claims);
-    AUTO_FREE char *admin = token_sign(key_two, HEADER, admin_claims);
+    AUTO_FREE char *unsigned_token = token_unsigned(HEADER_ONE, claims);
+    AUTO_FREE char *hmac = token_sign_hmac(pem, HEADER_ONE, claims);
+    AUTO_FREE char *other_key = token_sign(key_two, HEADER_ONE, claims);
+    AUTO_FREE char *good = token_sign(key_one, HEADER_ONE, claims);
+    AUTO_FREE char *admin = token_sign(key_two, HEADER_ONE, admin_claims);
     (void)state;
     assert_refused(auth, unsigned_token, wrong);
     assert_refused(auth, hmac, wrong);
@@ -243,12 +197,12 @@ static void refuses_wrong_claims(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         AUTO_FREE char *claims = claims_but(cases[i].proper, cases[i].instead);
-        AUTO_FREE char *token = token_sign(key_one, HEADER, claims);
+        AUTO_FREE char *token = token_sign(key_one, HEADER_ONE, claims);
         assert_refused(auth, token, cases[i].reason);
     }
     AUTO_FREE char *list =
         claims_but("\"aud\":\"" TEST_AUDIENCE "\"", "\"aud\":[\"x\",\"" TEST_AUDIENCE "\"]");
-    AUTO_FREE char *token = token_sign(key_one, HEADER, list);
+    AUTO_FREE char *token = token_sign(key_one, HEADER_ONE, list);
     const char *reason = NULL;
     assert_int_equal(check(auth, token, &reason), 0);
     auth_free(auth);
@@ -282,7 +236,7 @@ static void refuses_wrong_times(void **state)
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         const char *reason = NULL;
         AUTO_FREE char *claims = claims_but(cases[i].proper, cases[i].instead);
-        AUTO_FREE char *token = token_sign(key_one, HEADER, claims);
+        AUTO_FREE char *token = token_sign(key_one, HEADER_ONE, claims);
         assert_int_equal(check(auth, token, &reason), cases[i].reason ? -EACCES : 0);
         if (cases[i].reason)
             assert_string_equal(reason, cases[i].reason);
@@ -297,7 +251,7 @@ static void refuses_huge_tokens(void **state)
     AUTO_FREE char *huge = malloc(size);
     struct auth *auth = auth_with_key_one();
     AUTO_FREE char *claims = text_of("{\"sub\":\"7\",\"x\":\"%09000d\"}", 1);
-    AUTO_FREE char *signed_token = token_sign(key_one, HEADER, claims);
+    AUTO_FREE char *signed_token = token_sign(key_one, HEADER_ONE, claims);
     (void)state;
     assert_non_null(huge);
     memset(huge, 'a', size - 1);
@@ -326,8 +280,8 @@ static void passes_over_keys_that_are_not_for_it(void **state)
     AUTO_FREE char *mixed = text_of("{\"keys\":[%s,%s,%s]}", weak_jwk, good, impostor);
     AUTO_FREE char *claims = token_claims(7, "USER", 60);
     AUTO_FREE char *by_weak = token_sign(weak, "{\"alg\":\"RS256\",\"kid\":\"weak\"}", claims);
-    AUTO_FREE char *by_impostor = token_sign(key_two, HEADER, claims);
-    AUTO_FREE char *by_one = token_sign(key_one, HEADER, claims);
+    AUTO_FREE char *by_impostor = token_sign(key_two, HEADER_ONE, claims);
+    AUTO_FREE char *by_one = token_sign(key_one, HEADER_ONE, claims);
     const char *reason = NULL;
     (void)state;
     assert_int_equal(auth_set_jwks(auth, bad), -EINVAL);
@@ -346,194 +300,6 @@ static void passes_over_keys_that_are_not_for_it(void **state)
     auth_free(auth);
 }
 
-/* ---- a JWKS server ---- */
-
-static struct {
-    atomic_int requests;
-    atomic_int status;
-    const char *_Atomic jwks;
-} served;
-
-static int serve_jwks(struct http_request *request)
-{
-    atomic_fetch_add(&served.requests, 1);
-    return http_reply_json_text(request, served.status, served.jwks);
-}
-
-static const struct http_route JWKS_ROUTES[] = {{"GET", "/jwk", HTTP_OPEN, serve_jwks}};
-
-static struct http_server *start_jwks_server(const char *jwks, char ret_url[64])
-{
-    const struct http_settings settings = {
-        .program = "test",
-        .address = "127.0.0.1",
-        .max_connections = 64,
-        .max_body = 1024,
-        .idle_timeout_s = 5,
-        .routes = JWKS_ROUTES,
-        .route_count = ARRAY_SIZE(JWKS_ROUTES),
-    };
-    struct http_server *server = NULL;
-    served.requests = 0;
-    served.status = 200;
-    served.jwks = jwks;
-    assert_int_equal(http_server_start(&settings, &server), 0);
-    snprintf(ret_url, 64, "http://127.0.0.1:%u/jwk", http_server_port(server));
-    return server;
-}
-
-static void nap(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-}
-
-static void wait_until_ready(struct auth *auth)
-{
-    for (time_t end = time(NULL) + 10; !auth_ready(auth) && time(NULL) < end;)
-        nap();
-    assert_true(auth_ready(auth));
-}
-
-/* Checks until the token is taken, as a client that tries again would. */
-static void wait_until_taken(struct auth *auth, const char *token)
-{
-    const char *reason = NULL;
-    int taken = check(auth, token, &reason);
-    for (time_t end = time(NULL) + 10; taken < 0 && time(NULL) < end;) {
-        nap();
-        taken = check(auth, token, &reason);
-    }
-    assert_int_equal(taken, 0);
-}
-
-static void follows_a_rotation_without_a_reload(void **state)
-{
-    char url[64];
-    struct http_server *server = start_jwks_server(jwks_one, url);
-    struct auth *auth = auth_with(url);
-    AUTO_FREE char *claims = token_claims(7, "USER", 60);
-    AUTO_FREE char *by_one = token_sign(key_one, HEADER, claims);
-    AUTO_FREE char *by_two = token_sign(key_two, "{\"alg\":\"RS256\",\"kid\":\"two\"}", claims);
-    (void)state;
-    wait_until_ready(auth);
-    wait_until_taken(auth, by_one);
-    served.jwks = jwks_both;
-    wait_until_taken(auth, by_two);
-    wait_until_taken(auth, by_one);
-
-    /* What can't be used, or can't be had, changes nothing. */
-    served.jwks = "{\"keys\":[]}";
-    AUTO_FREE char *unknown = token_sign(key_two, "{\"alg\":\"RS256\",\"kid\":\"?\"}", claims);
-    int before = served.requests;
-    const char *reason = NULL;
-    for (time_t end = time(NULL) + 10; served.requests == before && time(NULL) < end; nap())
-        assert_int_equal(check(auth, unknown, &reason), -EACCES);
-    assert_true(served.requests > before);
-    wait_until_taken(auth, by_two);
-    http_server_stop(server, 1000);
-    assert_int_equal(check(auth, unknown, &reason), -EACCES);
-    wait_until_taken(auth, by_one);
-    auth_free(auth);
-}
-
-static void *send_unknown_kids(void *context)
-{
-    struct auth *auth = context;
-    AUTO_FREE char *claims = token_claims(7, "USER", 60);
-    for (int i = 0; i < 200; i++) {
-        AUTO_FREE char *header =
-            text_of("{\"alg\":\"RS256\",\"kid\":\"random-%p-%d\"}", (void *)&claims, i);
-        AUTO_FREE char *token = token_unsigned(header, claims);
-        AUTO_FREE char *bearer = text_of("Bearer %sAAAA", token);
-        struct auth_claims ignored;
-        const char *reason = NULL;
-        if (auth_check(auth, bearer, &ignored, &reason) != -EACCES)
-            return auth;
-    }
-    return NULL;
-}
-
-static void unknown_keys_cause_one_fetch_a_second(void **state)
-{
-    char url[64];
-    struct http_server *server = start_jwks_server(jwks_one, url);
-    struct auth *auth = auth_with(url);
-    pthread_t threads[8];
-    struct timespec start, end;
-    (void)state;
-    wait_until_ready(auth);
-    clock_gettime(CLOCK_MONOTONIC, &start);
-    for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, send_unknown_kids, auth), 0);
-    for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
-        void *failed = NULL;
-        pthread_join(threads[i], &failed);
-        assert_null(failed);
-    }
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    assert_true(served.requests <= 2 + (int)(end.tv_sec - start.tv_sec) + 1);
-    auth_free(auth);
-    http_server_stop(server, 1000);
-}
-
-static void keeps_trying_until_it_has_keys(void **state)
-{
-    char url[64];
-    struct http_server *server = start_jwks_server("{}", url);
-    served.status = 500;
-    struct auth *auth = auth_with(url);
-    AUTO_FREE char *claims = token_claims(7, "USER", 60);
-    AUTO_FREE char *token = token_sign(key_one, HEADER, claims);
-    const char *reason = NULL;
-    (void)state;
-    assert_int_equal(check(auth, token, &reason), -ENOTCONN);
-    assert_false(auth_ready(auth));
-    served.jwks = jwks_one;
-    served.status = 200;
-    wait_until_ready(auth);
-    assert_int_equal(check(auth, token, &reason), 0);
-    auth_free(auth);
-    http_server_stop(server, 1000);
-}
-
-static void a_document_too_large_is_not_taken(void **state)
-{
-    char url[64];
-    AUTO_FREE char *jwk = token_jwk(key_one, "one", "");
-    AUTO_FREE char *large = text_of("{\"keys\":[%s],\"x\":\"%070000d\"}", jwk, 1);
-    struct http_server *server = start_jwks_server(large, url);
-    struct auth *auth = auth_with(url);
-    (void)state;
-    for (time_t end = time(NULL) + 10; served.requests < 2 && time(NULL) < end;)
-        nap();
-    assert_true(served.requests >= 2);
-    assert_false(auth_ready(auth));
-    auth_free(auth);
-    http_server_stop(server, 1000);
-}
-
-static int make_keys(void **state)
-{
-    (void)state;
-    key_one = token_key_new(2048);
-    key_two = token_key_new(2048);
-    AUTO_FREE char *one = token_jwk(key_one, "one", ",\"use\":\"sig\",\"alg\":\"RS256\"");
-    AUTO_FREE char *two = token_jwk(key_two, "two", "");
-    jwks_one = text_of("{\"keys\":[%s]}", one);
-    jwks_both = text_of("{\"keys\":[%s,%s]}", one, two);
-    return 0;
-}
-
-static int free_keys(void **state)
-{
-    (void)state;
-    EVP_PKEY_free(key_one);
-    EVP_PKEY_free(key_two);
-    free(jwks_one);
-    free(jwks_both);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -548,10 +314,6 @@ int main(void)
         cmocka_unit_test(refuses_wrong_times),
         cmocka_unit_test(refuses_huge_tokens),
         cmocka_unit_test(passes_over_keys_that_are_not_for_it),
-        cmocka_unit_test(follows_a_rotation_without_a_reload),
-        cmocka_unit_test(unknown_keys_cause_one_fetch_a_second),
-        cmocka_unit_test(keeps_trying_until_it_has_keys),
-        cmocka_unit_test(a_document_too_large_is_not_taken),
     };
     log_init("test_auth", LOG_LEVEL_ERROR);
     return cmocka_run_group_tests(tests, make_keys, free_keys);
