@@ -25,7 +25,8 @@ e2e: has-test all ## the Postman collection against the whole shop
 
 $(BUILD)/tests/test_auth $(BUILD)/tests/test_auth_jwks: $(BUILD)/obj/tests/support/keys.o \
 	$(BUILD)/obj/tests/support/tokens.o
-$(BUILD)/tests/test_http_server: $(BUILD)/obj/tests/support/raw_http.o
+$(BUILD)/tests/test_http_server $(BUILD)/tests/test_http_clients: \
+	$(BUILD)/obj/tests/support/http_fixture.o $(BUILD)/obj/tests/support/raw_http.o
 $(BUILD)/tests/test_http_access: $(BUILD)/obj/tests/support/raw_http.o \
 	$(BUILD)/obj/tests/support/tokens.o
 

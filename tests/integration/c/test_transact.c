@@ -2,9 +2,9 @@
  * client gets when the database is away. */
 #include "shared/http.h"
 #include "shared/log.h"
-#include "shared/migrate.h"
 #include "tests/support/client.h"
 #include "tests/support/database.h"
+#include "tests/support/service.h"
 #include "tests/support/tokens.h"
 
 #include <errno.h>
@@ -18,12 +18,9 @@
 
 #include <cmocka.h>
 
-static char *conninfo;
-static struct db_pool *pool;
+static struct test_service service;
 static struct auth *auth;
-static struct http_server *server;
 static EVP_PKEY *key;
-static uint16_t port;
 static atomic_int runs;
 
 /* ---- the routes under test ---- */
@@ -124,50 +121,19 @@ static const struct http_route ROUTES[] = {
 
 /* ---- asking ---- */
 
-struct answer {
-    struct client_reply reply;
-    char *replayed, *code;
-};
-
-static struct answer ask(const char *method, const char *path, const char *key_header,
-    const char *authorization, const char *body)
-{
-    const char *headers[4] = {"Content-Type: application/json"};
-    AUTO_FREE char *bearer = NULL;
-    size_t count = 1;
-    struct answer answer;
-    if (key_header)
-        headers[count++] = key_header;
-    if (authorization)
-        assert_true(asprintf(&bearer, "Authorization: %s", authorization) > 0);
-    if (bearer)
-        headers[count] = bearer;
-    answer.reply = client_send(port, method, path, headers, body);
-    answer.replayed = client_header(&answer.reply, "Idempotency-Replayed");
-    answer.code = client_text(&answer.reply, "code");
-    return answer;
-}
-
 static struct answer post(const char *path, const char *key_header, const char *body)
 {
-    return ask("POST", path, key_header, NULL, body);
-}
-
-static void forget(struct answer *answer)
-{
-    client_reply_release(&answer->reply);
-    free(answer->replayed);
-    free(answer->code);
+    return test_service_ask(&service, "POST", path, key_header, NULL, body);
 }
 
 static long effects(void)
 {
-    return database_count(conninfo, "select count(*) from effect");
+    return database_count(service.conninfo, "select count(*) from effect");
 }
 
 static long keys(void)
 {
-    return database_count(conninfo, "select count(*) from web.idempotency_key");
+    return database_count(service.conninfo, "select count(*) from web.idempotency_key");
 }
 
 /* Asks and expects a problem. */
@@ -179,7 +145,7 @@ static void assert_problem(
     assert_non_null(answer.code);
     assert_string_equal(answer.code, code);
     assert_null(answer.replayed);
-    forget(&answer);
+    answer_release(&answer);
 }
 
 /* ---- tests ---- */
@@ -198,8 +164,8 @@ static void a_repeat_gets_the_first_answer(void **state)
     AUTO_FREE char *type = client_header(&second.reply, "Content-Type");
     assert_string_equal(type, "application/json");
     assert_int_equal(effects(), before + 1);
-    forget(&first);
-    forget(&second);
+    answer_release(&first);
+    answer_release(&second);
 }
 
 static void without_a_key_each_counts(void **state)
@@ -209,11 +175,11 @@ static void without_a_key_each_counts(void **state)
     for (int i = 0; i < 2; i++) {
         struct answer answer = post("/effects", NULL, "{}");
         assert_int_equal(answer.reply.status, 200);
-        forget(&answer);
-        answer = ask("PUT", "/effects", "Idempotency-Key: put", NULL, "{}");
+        answer_release(&answer);
+        answer = test_service_ask(&service, "PUT", "/effects", "Idempotency-Key: put", NULL, "{}");
         assert_int_equal(answer.reply.status, 200);
         assert_null(answer.replayed);
-        forget(&answer);
+        answer_release(&answer);
     }
     assert_int_equal(effects(), before + 4);
     assert_int_equal(keys(), keys_before);
@@ -224,7 +190,7 @@ static void another_request_with_the_key_is_refused(void **state)
     (void)state;
     struct answer first = post("/effects", "Idempotency-Key: mismatch", "{\"a\":1}");
     long before = effects();
-    forget(&first);
+    answer_release(&first);
     assert_problem(
         "/effects", "Idempotency-Key: mismatch", "{\"a\":2}", 422, "idempotency_mismatch");
     assert_problem("/effects", "Idempotency-Key: mismatch", "", 422, "idempotency_mismatch");
@@ -233,7 +199,7 @@ static void another_request_with_the_key_is_refused(void **state)
     struct answer other = post("/other-effects", "Idempotency-Key: mismatch", "{\"a\":1}");
     assert_int_equal(other.reply.status, 200);
     assert_null(other.replayed);
-    forget(&other);
+    answer_release(&other);
 }
 
 static void bad_keys_are_refused(void **state)
@@ -253,13 +219,13 @@ static void bad_keys_are_refused(void **state)
     header[start + 255] = '\0';
     struct answer answer = post("/effects", header, "{}");
     assert_int_equal(answer.reply.status, 200);
-    forget(&answer);
+    answer_release(&answer);
     answer = post("/effects", "Idempotency-Key: '; drop table effect; --", "{}");
     assert_int_equal(answer.reply.status, 400);
-    forget(&answer);
+    answer_release(&answer);
     answer = post("/effects", "Idempotency-Key: ';drop/**/table/**/effect;--", "{}");
     assert_int_equal(answer.reply.status, 200);
-    forget(&answer);
+    answer_release(&answer);
 }
 
 static void clients_do_not_share_keys(void **state)
@@ -272,24 +238,25 @@ static void clients_do_not_share_keys(void **state)
     char *bodies[4];
     (void)state;
     for (size_t i = 0; i < 4; i++) {
-        struct answer answer =
-            ask("POST", "/my-effects", "Idempotency-Key: shared", clients[i], "{}");
+        struct answer answer = test_service_ask(
+            &service, "POST", "/my-effects", "Idempotency-Key: shared", clients[i], "{}");
         assert_int_equal(answer.reply.status, 200);
         bodies[i] = strdup(answer.reply.body);
         if (i == 3)
             assert_string_equal(answer.replayed, "true"); /* a fresh token of the same user */
         else
             assert_null(answer.replayed);
-        forget(&answer);
+        answer_release(&answer);
     }
     assert_string_not_equal(bodies[0], bodies[1]);
     assert_string_not_equal(bodies[0], bodies[2]);
     assert_string_equal(bodies[0], bodies[3]);
     for (size_t i = 0; i < 4; i++)
         free(bodies[i]);
-    struct answer nobody = ask("POST", "/my-effects", "Idempotency-Key: shared", NULL, "{}");
+    struct answer nobody =
+        test_service_ask(&service, "POST", "/my-effects", "Idempotency-Key: shared", NULL, "{}");
     assert_int_equal(nobody.reply.status, 401);
-    forget(&nobody);
+    answer_release(&nobody);
 }
 
 struct contender {
@@ -324,7 +291,7 @@ static void concurrent_repeats_have_one_effect(void **state)
         fresh += contenders[i].answer.replayed == NULL;
     }
     for (size_t i = 0; i < THREADS; i++)
-        forget(&contenders[i].answer);
+        answer_release(&contenders[i].answer);
     assert_int_equal(fresh, 1);
     assert_int_equal(runs - runs_before, 1);
     assert_int_equal(effects(), before + 1);
@@ -349,7 +316,7 @@ static void a_failure_tells_nothing(void **state)
     assert_string_equal(answer.code, "internal");
     assert_null(strstr(answer.reply.body, "secret_detail"));
     assert_null(strstr(answer.reply.headers, "X-Run"));
-    forget(&answer);
+    answer_release(&answer);
     assert_int_equal(effects(), before);
 }
 
@@ -362,7 +329,7 @@ static void a_conflict_is_run_again_with_a_fresh_answer(void **state)
     const char *first = strstr(answer.reply.headers, "X-Run");
     assert_non_null(first);
     assert_null(strstr(first + 1, "X-Run"));
-    forget(&answer);
+    answer_release(&answer);
     assert_int_equal(effects(), before + 1);
 }
 
@@ -370,16 +337,17 @@ static void keys_expire_and_are_cleaned(void **state)
 {
     struct answer first = post("/effects", "Idempotency-Key: old", "{\"a\":1}");
     (void)state;
-    free(database_query(conninfo, "update web.idempotency_key set created_at = now() - interval "
-                                  "'25 hours' where key = 'old'"));
+    free(database_query(service.conninfo,
+        "update web.idempotency_key set created_at = now() - interval "
+        "'25 hours' where key = 'old'"));
     struct answer second = post("/effects", "Idempotency-Key: old", "{\"a\":2}");
     assert_int_equal(second.reply.status, 200);
     assert_null(second.replayed);
     assert_string_not_equal(first.reply.body, second.reply.body);
-    forget(&first);
-    forget(&second);
+    answer_release(&first);
+    answer_release(&second);
 
-    free(database_query(conninfo,
+    free(database_query(service.conninfo,
         "insert into web.idempotency_key (principal, key, request_hash, created_at) "
         "select 'old', n::text, decode(repeat('00', 32), 'hex'), now() - interval '2 days' "
         "from generate_series(1, 300) n"));
@@ -388,9 +356,9 @@ static void keys_expire_and_are_cleaned(void **state)
         snprintf(header, sizeof(header), "Idempotency-Key: clean-%d", i);
         struct answer answer = post("/effects", header, "{}");
         assert_int_equal(answer.reply.status, 200);
-        forget(&answer);
+        answer_release(&answer);
     }
-    assert_int_equal(database_count(conninfo,
+    assert_int_equal(database_count(service.conninfo,
                          "select count(*) from web.idempotency_key where principal = 'old'"),
         0);
 }
@@ -398,8 +366,9 @@ static void keys_expire_and_are_cleaned(void **state)
 static void a_key_in_use_is_stored_with_its_effect_only(void **state)
 {
     (void)state;
-    assert_int_equal(
-        database_count(conninfo, "select count(*) from web.idempotency_key where body is null"), 0);
+    assert_int_equal(database_count(service.conninfo,
+                         "select count(*) from web.idempotency_key where body is null"),
+        0);
 }
 
 static void reads_answer_or_say_what_is_missing(void **state)
@@ -410,14 +379,15 @@ static void reads_answer_or_say_what_is_missing(void **state)
     (void)state;
     snprintf(path, sizeof(path), "/effects/%" JSON_INTEGER_FORMAT,
         json_integer_value(json_object_get(body, "id")));
-    struct answer found = ask("GET", path, NULL, NULL, NULL);
-    struct answer missing = ask("GET", "/effects/999999999", NULL, NULL, NULL);
+    struct answer found = test_service_ask(&service, "GET", path, NULL, NULL, NULL);
+    struct answer missing =
+        test_service_ask(&service, "GET", "/effects/999999999", NULL, NULL, NULL);
     assert_int_equal(found.reply.status, 200);
     assert_int_equal(missing.reply.status, 404);
     assert_string_equal(missing.code, "not_found");
-    forget(&made);
-    forget(&found);
-    forget(&missing);
+    answer_release(&made);
+    answer_release(&found);
+    answer_release(&missing);
 }
 
 static void a_database_away_is_503(void **state)
@@ -427,89 +397,67 @@ static void a_database_away_is_503(void **state)
     assert_int_equal(before.reply.status, 200);
     database_stop("immediate");
     struct answer write = post("/effects", "Idempotency-Key: away", "{}");
-    struct answer read = ask("GET", "/effects/1", NULL, NULL, NULL);
+    struct answer read = test_service_ask(&service, "GET", "/effects/1", NULL, NULL, NULL);
     assert_int_equal(write.reply.status, 503);
     assert_string_equal(write.code, "unavailable");
     AUTO_FREE char *retry_after = client_header(&write.reply, "Retry-After");
     assert_non_null(retry_after);
     assert_int_equal(read.reply.status, 503);
     database_start();
-    struct answer read_again = ask("GET", "/effects/1", NULL, NULL, NULL);
+    struct answer read_again = test_service_ask(&service, "GET", "/effects/1", NULL, NULL, NULL);
     struct answer write_again = post("/effects", "Idempotency-Key: away", "{}");
     struct answer replayed = post("/effects", "Idempotency-Key: away-0", "{}");
     assert_int_equal(read_again.reply.status, 200);
     assert_int_equal(write_again.reply.status, 200);
     assert_null(write_again.replayed);
     assert_string_equal(replayed.replayed, "true");
-    database_kick(conninfo);
-    struct answer after_kick = ask("GET", "/effects/1", NULL, NULL, NULL);
+    database_kick(service.conninfo);
+    struct answer after_kick = test_service_ask(&service, "GET", "/effects/1", NULL, NULL, NULL);
     assert_int_equal(after_kick.reply.status, 200);
     struct answer *const all[] = {
         &before, &write, &read, &read_again, &write_again, &replayed, &after_kick};
     for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-        forget(all[i]);
+        answer_release(all[i]);
 }
 
 static void an_exhausted_pool_is_503(void **state)
 {
-    struct db *held[8];
+    struct db *held[TEST_SERVICE_CONNECTIONS];
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(held); i++)
-        assert_int_equal(db_acquire(pool, &held[i]), 0);
+        assert_int_equal(db_acquire(service.pool, &held[i]), 0);
     assert_problem("/effects", NULL, "{}", 503, "unavailable");
     for (size_t i = 0; i < ARRAY_SIZE(held); i++)
         db_release(held[i]);
     struct answer answer = post("/effects", NULL, "{}");
     assert_int_equal(answer.reply.status, 200);
-    forget(&answer);
+    answer_release(&answer);
 }
 
 /* ---- around them ---- */
 
 static int start(void **state)
 {
-    int applied;
-    struct db *db;
     (void)state;
-    conninfo = database_new();
-    pool = db_pool_new(conninfo, "test_transact", 8, 300);
-    assert_int_equal(db_acquire(pool, &db), 0);
-    assert_int_equal(migrate(db, &sql_web, &applied), 0);
-    assert_int_equal(db_exec(db, "create table effect (id bigint generated always as identity "
-                                 "primary key, body text); insert into effect (body) values ('')"),
-        0);
-    db_release(db);
-
     key = token_key_new(2048);
     AUTO_FREE char *jwk = token_jwk(key, "k", "");
     AUTO_FREE char *jwks = NULL;
     assert_true(asprintf(&jwks, "{\"keys\":[%s]}", jwk) > 0);
     auth = auth_new(&(struct auth_settings){.issuer = TEST_ISSUER, .audience = TEST_AUDIENCE});
     assert_int_equal(auth_set_jwks(auth, jwks), 0);
-    const struct http_settings settings = {
-        .program = "test",
-        .address = "127.0.0.1",
-        .max_connections = 64,
-        .max_body = 65536,
-        .idle_timeout_s = 5,
-        .routes = ROUTES,
-        .route_count = ARRAY_SIZE(ROUTES),
-        .auth = auth,
-        .pool = pool,
-    };
-    assert_int_equal(http_server_start(&settings, &server), 0);
-    port = http_server_port(server);
+    test_service_start(&service, &sql_web,
+        "create table effect (id bigint generated always as identity primary key, body text);"
+        "insert into effect (body) values ('')",
+        ROUTES, ARRAY_SIZE(ROUTES), auth);
     return 0;
 }
 
 static int stop(void **state)
 {
     (void)state;
-    http_server_stop(server, 1000);
+    test_service_stop(&service);
     auth_free(auth);
-    db_pool_free(pool);
     EVP_PKEY_free(key);
-    free(conninfo);
     return 0;
 }
 
