@@ -142,6 +142,14 @@ int fields_parse(struct http_request *request, const json_t *object, const char 
         error.field[0] ? error.field : "the body", error.message);
 }
 
+int fields_body(
+    struct http_request *request, bool optional, const struct field *fields, size_t count)
+{
+    json_t *body = NULL;
+    int status = http_json_body(request, optional, &body);
+    return status || !body ? status : fields_parse(request, body, "", fields, count);
+}
+
 int field_parse_id(
     struct http_request *request, const char *name, const char *text, int64_t *ret_id)
 {

@@ -39,6 +39,11 @@ MUST_CHECK int fields_read(const json_t *object, const char *prefix, const struc
 MUST_CHECK int fields_parse(struct http_request *request, const json_t *object, const char *prefix,
     const struct field *fields, size_t count);
 
+/* The same for the request's body, one JSON object. `optional`: an empty body leaves the targets as
+ * they were. */
+MUST_CHECK int fields_body(
+    struct http_request *request, bool optional, const struct field *fields, size_t count);
+
 /* The same for ids given as text (query parameters): a positive int64, else 400 naming `name`. */
 MUST_CHECK int field_parse_id(
     struct http_request *request, const char *name, const char *text, int64_t *ret_id);

@@ -128,4 +128,8 @@ int http_reply_query(struct http_request *request, const char *missing,
 MUST_CHECK int http_page_query(struct http_request *request, const char *page_name,
     const char *size_name, int64_t *ret_page, int64_t *ret_size);
 
+/* A page of what belongs to the first {id} of the path, by `?page=&size=`: the statement gets the
+ * id, the size, and how many rows come before. As http_reply_query otherwise. */
+int http_reply_page(struct http_request *request, const struct db_statement *statement);
+
 #endif

@@ -257,3 +257,13 @@ int http_reply_query(struct http_request *request, const char *missing,
         return reply_database_error(request, -EIO);
     return http_problem(request, 404, missing, "not found");
 }
+
+int http_reply_page(struct http_request *request, const struct db_statement *statement)
+{
+    int64_t page, size;
+    int status = http_page_query(request, "page", "size", &page, &size);
+    if (status)
+        return status;
+    return http_reply_query(request, NULL, statement,
+        DB_PARAMS(DB_INT(http_path_id(request, 0)), DB_INT(size), DB_INT(page * size)));
+}

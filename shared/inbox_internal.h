@@ -31,8 +31,8 @@ struct inbox_batch {
     size_t count;
 };
 
-/* Reads the CloudEvents of the body, which has this Content-Type (NULL: it does not say). Returns 0,
- * or the status of the problem it has replied with; release the batch in either case. */
+/* Reads the CloudEvents of the body, which has this Content-Type (NULL: it does not say). Returns
+ * 0, or the status of the problem it has replied with; release the batch in either case. */
 MUST_CHECK int inbox_batch_read(struct http_request *request, const char *content_type,
     const struct inbox_route *routes, size_t route_count, struct inbox_batch *batch);
 void inbox_batch_release(struct inbox_batch *batch);

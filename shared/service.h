@@ -17,7 +17,7 @@ struct service {
     bool publishes;                     /* emits events: has an outbox */
     const struct migration_set *schema; /* its own tables, after those that shared/ needs */
     const struct migration_set *demo;   /* applied when DEMO_DATA=true; NULL: none */
-    const struct setting *settings;                /* the service's own; NULL: none */
+    const struct setting *settings;     /* the service's own; NULL: none */
     size_t setting_count;
     void *settings_target; /* static struct that the own settings fill */
     /* Called after migrations in INIT mode and before listening in SERVICE mode, may be NULL. A

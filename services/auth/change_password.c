@@ -66,11 +66,7 @@ static int parse(struct http_request *request, struct change *change)
         {"newPassword", FIELD_TEXT, false, PASSWORD_MIN_CHARS, PASSWORD_MAX_CHARS,
             &change->new_password},
     };
-    json_t *body;
-    int status = http_json_body(request, false, &body);
-
-    if (status == 0)
-        status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
+    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
     return status != 0 ? status : conceal_body(request);
 }
 

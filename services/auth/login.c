@@ -52,11 +52,7 @@ int login(struct http_request *request)
         {"username", FIELD_TEXT, false, 1, USERNAME_MAX_CHARS, &username},
         {"password", FIELD_TEXT, false, 1, PASSWORD_MAX_CHARS, &password},
     };
-    json_t *body;
-    int status = http_json_body(request, false, &body);
-
-    if (status == 0)
-        status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
+    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
     if (status == 0)
         status = login_with(request, username, password);
     wipe_text(password);

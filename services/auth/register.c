@@ -66,11 +66,7 @@ static int parse(struct http_request *request, struct registration *registration
             &registration->password},
     };
     const char *objection;
-    json_t *body;
-    int status = http_json_body(request, false, &body);
-
-    if (status == 0)
-        status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
+    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
     if (status != 0)
         return status;
     objection = username_objection(registration->username);

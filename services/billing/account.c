@@ -107,13 +107,10 @@ static int add_money(struct http_request *request, struct db *tx, void *context)
 
 int account_add_money(struct http_request *request)
 {
-    json_t *body = NULL;
     int64_t amount = 0;
     const struct field fields[] = {
         {"money", FIELD_MONEY, .min = 1, .max = MONEY_MAX, .target = &amount}};
-    int status = http_json_body(request, false, &body);
-    if (status == 0)
-        status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
+    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
     if (status)
         return status;
     return http_transact(request, add_money, &amount);

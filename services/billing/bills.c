@@ -43,12 +43,7 @@ int bill_become(struct db *tx, int64_t bill_id, const char *status, const char *
 
 int bills_list(struct http_request *request)
 {
-    int64_t page, size;
-    int status = http_page_query(request, "page", "size", &page, &size);
-    if (status)
-        return status;
-    return http_reply_query(request, NULL, &LIST,
-        DB_PARAMS(DB_INT(http_path_id(request, 0)), DB_INT(size), DB_INT(page * size)));
+    return http_reply_page(request, &LIST);
 }
 
 int bills_get(struct http_request *request)

@@ -173,15 +173,12 @@ static int remove_items(struct http_request *request, struct db *tx, void *conte
 
 static int change_items(struct http_request *request, http_work *work)
 {
-    json_t *body = NULL;
     struct change change = {0};
     const struct field fields[] = {
         {"productId", FIELD_INT, .min = 1, .max = INT64_MAX, .target = &change.product_id},
         {"quantity", FIELD_INT, .min = 1, .max = ORDER_MAX_QUANTITY, .target = &change.quantity},
     };
-    int status = http_json_body(request, false, &body);
-    if (status == 0)
-        status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
+    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
     if (status)
         return status;
     return http_transact(request, work, &change);

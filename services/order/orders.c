@@ -87,14 +87,10 @@ static int create(struct http_request *request, struct db *tx, void *context)
 
 int orders_create(struct http_request *request)
 {
-    json_t *body = NULL, *items = NULL;
-    int status = http_json_body(request, true, &body);
-    if (status)
-        return status;
+    json_t *items = NULL;
     const struct field fields[] = {{"items", FIELD_ARRAY, .optional = true, .min = 0,
         .max = ORDER_MAX_PRODUCTS, .target = &items}};
-    if (body)
-        status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
+    int status = fields_body(request, true, fields, ARRAY_SIZE(fields));
     if (status)
         return status;
     return http_transact(request, create, items);
@@ -102,12 +98,7 @@ int orders_create(struct http_request *request)
 
 int orders_list(struct http_request *request)
 {
-    int64_t page, size;
-    int status = http_page_query(request, "page", "size", &page, &size);
-    if (status)
-        return status;
-    return http_reply_query(request, NULL, &LIST,
-        DB_PARAMS(DB_INT(http_path_id(request, 0)), DB_INT(size), DB_INT(page * size)));
+    return http_reply_page(request, &LIST);
 }
 
 int orders_get(struct http_request *request)

@@ -110,11 +110,9 @@ static int add_tier(struct http_request *request, const json_t *item, size_t ind
  * replied with. */
 static int parse_tiers(struct http_request *request, char **ret_text)
 {
-    json_t *body, *prices;
+    json_t *prices;
     const struct field fields[] = {{"prices", FIELD_ARRAY, false, 1, TIERS_MAX, &prices}};
-    int status = http_json_body(request, false, &body);
-    if (status == 0)
-        status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
+    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
     if (status != 0)
         return status;
     AUTO_JSON json_t *tiers = json_array();

@@ -40,11 +40,7 @@ static int parse_texts(struct http_request *request, struct product_texts *ret_t
         {"description", FIELD_TEXT, .max = DESCRIPTION_MAX_CHARACTERS,
             .target = &texts.description},
     };
-    json_t *body;
-    int status = http_json_body(request, false, &body);
-    if (status != 0)
-        return status;
-    status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
+    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
     if (status != 0)
         return status;
     if (texts.name[strspn(texts.name, " \t\r\n")] == '\0')

@@ -62,16 +62,13 @@ static int parse_paging(struct http_request *request, struct filter *filter)
 static int parse_filter(struct http_request *request, struct filter *ret_filter)
 {
     struct filter filter = {.size = SIZE_DEFAULT};
-    json_t *body;
     const struct field fields[] = {
         {"nameInfix", FIELD_TEXT, true, 0, INFIX_MAX_CHARACTERS, &filter.name_infix},
         {"descriptionInfix", FIELD_TEXT, true, 0, INFIX_MAX_CHARACTERS, &filter.description_infix},
         {"productId", FIELD_INTS, true, 0, IDS_MAX, &filter.ids},
         {"paging", FIELD_OBJECT, true, .target = &filter.paging},
     };
-    int status = http_json_body(request, true, &body);
-    if (status == 0 && body != NULL)
-        status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
+    int status = fields_body(request, true, fields, ARRAY_SIZE(fields));
     if (status == 0 && filter.paging != NULL)
         status = parse_paging(request, &filter);
     if (status == 0)

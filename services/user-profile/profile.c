@@ -57,12 +57,7 @@ static int parse_change(struct http_request *request, struct change *change)
         {"email", FIELD_TEXT, true, 0, EMAIL_MAX_CHARS, &change->email},
         {"phone", FIELD_TEXT, true, 0, PHONE_MAX_CHARS, &change->phone},
     };
-    json_t *body;
-    int status = http_json_body(request, false, &body);
-
-    if (status != 0)
-        return status;
-    status = fields_parse(request, body, "", fields, ARRAY_SIZE(fields));
+    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
     if (status != 0)
         return status;
     if (!change->first_name && !change->last_name && !change->email && !change->phone)

@@ -58,11 +58,25 @@ int echo(struct http_request *request)
     return http_reply(request, 200, "application/octet-stream", body, length);
 }
 
+struct http_settings settings_of_test(void)
+{
+    return (struct http_settings){
+        .program = "test",
+        .address = "127.0.0.1",
+        .max_connections = MAX_CONNECTIONS,
+        .max_body = MAX_BODY,
+        .idle_timeout_s = 1,
+        .routes = ROUTES,
+        .route_count = ROUTE_COUNT,
+    };
+}
+
 int start(void **state)
 {
     (void)state;
     gate_set(false);
-    return http_server_start(&SETTINGS, &server);
+    const struct http_settings settings = settings_of_test();
+    return http_server_start(&settings, &server);
 }
 
 int stop(void **state)

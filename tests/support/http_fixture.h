@@ -9,8 +9,12 @@
 #define MAX_BODY 10000
 #define MAX_CONNECTIONS 20
 
-/* What the server is started with; the program defines it. */
-extern const struct http_settings SETTINGS;
+/* What the server serves; the program defines it. */
+extern const struct http_route ROUTES[];
+extern const size_t ROUTE_COUNT;
+
+/* What it is started with. */
+struct http_settings settings_of_test(void);
 
 extern struct http_server *server;
 extern struct raw_response response; /* the latest; large: not on the stack */

@@ -28,7 +28,7 @@ static int large(struct http_request *request)
     return http_reply(request, 200, "application/octet-stream", body, length);
 }
 
-static const struct http_route ROUTES[] = {
+const struct http_route ROUTES[] = {
     {"POST", "/echo", HTTP_OPEN, echo},
     {"PUT", "/echo", HTTP_OPEN, echo},
     {"GET", "/echo", HTTP_OPEN, echo},
@@ -36,16 +36,7 @@ static const struct http_route ROUTES[] = {
     {"GET", "/slow", HTTP_OPEN, slow},
     {"GET", "/large", HTTP_OPEN, large},
 };
-
-const struct http_settings SETTINGS = {
-    .program = "test",
-    .address = "127.0.0.1",
-    .max_connections = MAX_CONNECTIONS,
-    .max_body = MAX_BODY,
-    .idle_timeout_s = 1,
-    .routes = ROUTES,
-    .route_count = ARRAY_SIZE(ROUTES),
-};
+const size_t ROUTE_COUNT = ARRAY_SIZE(ROUTES);
 
 /* Whatever is no HTTP is refused or cut off, and the next client is served. */
 static void garbage_does_no_harm(void **state)

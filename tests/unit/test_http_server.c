@@ -64,7 +64,7 @@ static int echo_query(struct http_request *request)
     return http_reply_json(request, 200, value ? json_string(value) : json_null());
 }
 
-static const struct http_route ROUTES[] = {
+const struct http_route ROUTES[] = {
     {"GET", "/things/{id}/parts/{id}", HTTP_OPEN, show_ids},
     {"POST", "/echo", HTTP_OPEN, echo},
     {"PUT", "/echo", HTTP_OPEN, echo},
@@ -78,16 +78,7 @@ static const struct http_route ROUTES[] = {
     {"GET", "/query", HTTP_OPEN, echo_query},
     {"GET", "/gated", HTTP_OPEN, gated},
 };
-
-const struct http_settings SETTINGS = {
-    .program = "test",
-    .address = "127.0.0.1",
-    .max_connections = MAX_CONNECTIONS,
-    .max_body = MAX_BODY,
-    .idle_timeout_s = 1,
-    .routes = ROUTES,
-    .route_count = ARRAY_SIZE(ROUTES),
-};
+const size_t ROUTE_COUNT = ARRAY_SIZE(ROUTES);
 
 static void requests_get_their_answers(void **state)
 {
@@ -267,7 +258,7 @@ static void stopping_is_graceful(void **state)
     close(busy);
 
     /* The port is free at once. */
-    struct http_settings same = SETTINGS;
+    struct http_settings same = settings_of_test();
     same.port = port;
     assert_int_equal(http_server_start(&same, &server), 0);
     assert_int_equal(http_server_port(server), port);
@@ -278,7 +269,7 @@ static void stopping_is_graceful(void **state)
 
 static void a_wrong_address_is_told(void **state)
 {
-    struct http_settings settings = SETTINGS;
+    struct http_settings settings = settings_of_test();
     struct http_server *none = NULL;
     (void)state;
     settings.address = "192.0.2.1";
@@ -286,7 +277,7 @@ static void a_wrong_address_is_told(void **state)
     settings.address = "not an address";
     assert_int_equal(http_server_start(&settings, &none), -EADDRNOTAVAIL);
     static const struct http_route GUARDED[] = {{"GET", "/x", HTTP_USER, echo}};
-    settings = SETTINGS;
+    settings = settings_of_test();
     settings.routes = GUARDED;
     settings.route_count = 1;
     assert_int_equal(http_server_start(&settings, &none), -EINVAL);

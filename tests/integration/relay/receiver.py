@@ -170,6 +170,13 @@ class Receiver:
                 keys.setdefault(event["partitionkey"], []).append(int(event["sequence"]))
         return keys
 
+    def assert_complete_in_order(self, events):
+        """At least once: a relay that was killed may have sent what it could not write down."""
+        assert set(self.ids()) == set(events), "lost, or never committed"
+        for key, sequence in self.by_key().items():
+            first_of_each = list(dict.fromkeys(sequence))
+            assert first_of_each == sorted(first_of_each), f"{key} is out of order"
+
     def wait_for(self, count, timeout_s=20):
         wait.until(lambda: self.count() >= count, timeout_s, f"{count} events, got {self.count()}")
 

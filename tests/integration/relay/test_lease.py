@@ -11,13 +11,6 @@ def leaders(*relays):
     return [relay for relay in relays if relay.is_leader()]
 
 
-def assert_complete_in_order(receiver, events):
-    assert set(receiver.ids()) == set(events)
-    for key, sequence in receiver.by_key().items():
-        first_of_each = list(dict.fromkeys(sequence))
-        assert first_of_each == sorted(first_of_each), f"{key} is out of order"
-
-
 def test_only_one_of_many_is_active(outbox, receiver):
     outbox.subscribe("s", receiver.url())
     relays = [outbox.relay() for _ in range(3)]
@@ -46,7 +39,7 @@ def test_a_standby_takes_over_after_a_crash(outbox, receiver):
         standby.wait_leader(5)  # the server frees the lock as soon as the connection is gone
         active, standby = standby, outbox.relay()
         wait.until(lambda: set(receiver.ids()) >= set(events), 20, "all events")
-    assert_complete_in_order(receiver, events)
+    receiver.assert_complete_in_order(events)
 
 
 def test_a_graceful_stop_hands_over_without_repeating(outbox, receiver):
@@ -101,7 +94,7 @@ def test_a_stopped_relay_in_the_middle_of_a_backlog(outbox, receiver):
     stopped.process.send_signal(signal.SIGCONT)
     wait.until(lambda: stopped.logged("source begins anew"), 10, "it to notice")
     assert len(receiver.requests) - before <= 2, "at most what was in flight"
-    assert_complete_in_order(receiver, events)
+    receiver.assert_complete_in_order(events)
 
 
 def test_writes_of_an_old_epoch_fail(outbox, receiver):
@@ -128,7 +121,7 @@ def test_a_lost_connection(outbox, receiver):
         outbox.query("select pg_terminate_backend(pid) from pg_stat_activity"
                      " where datname = current_database() and application_name = 'outbox-relay'")
     wait.until(lambda: set(receiver.ids()) == set(events), 20, "all events")
-    assert_complete_in_order(receiver, events)
+    receiver.assert_complete_in_order(events)
     assert relay.stop() == 0
 
 

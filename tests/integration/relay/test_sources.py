@@ -64,13 +64,6 @@ def received(receiver, path):
             for event in request.ids}
 
 
-def assert_complete_in_order(receiver, events):
-    assert set(receiver.ids()) == set(events), "lost"
-    for key, sequence in receiver.by_key().items():
-        first_of_each = list(dict.fromkeys(sequence))
-        assert first_of_each == sorted(first_of_each), f"{key} is out of order"
-
-
 def test_sources_do_not_disturb_each_other(outboxes, receivers):
     """Each has its own events, subscriptions and outages."""
     ends = [receivers() for _ in outboxes]
@@ -93,7 +86,7 @@ def test_sources_do_not_disturb_each_other(outboxes, receivers):
         for path in ("/single", "/batch"):
             wait.until(lambda r=receiver, p=path, e=emitted: received(r, p) == set(e), 60,
                        f"all events of shop{number} at {path}")
-        assert_complete_in_order(receiver, emitted)
+        receiver.assert_complete_in_order(emitted)
         wait.until(lambda n=number: relay.metric("outbox_relay_events_delivered_total",
                                                  source=f"shop{n}") >= 2 * ROUNDS * EVENTS,
                    10, "the relay has counted them")
