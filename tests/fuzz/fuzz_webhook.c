@@ -76,7 +76,7 @@ static bool has_right_one(const char *signatures, const struct message *message)
 
 static bool is_in_time(const char *timestamp)
 {
-    long long time_s = atoll(timestamp);
+    long long time_s = strtoll(timestamp, NULL, 10);
     return time_s >= NOW - WEBHOOK_TOLERANCE_S && time_s <= NOW + WEBHOOK_TOLERANCE_S;
 }
 
