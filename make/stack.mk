@@ -7,8 +7,8 @@ deps: ## install what is missing: Debian packages, newman
 	@scripts/deps
 
 # A prerequisite: the packages of a group are there, or one line says what to do.
-.PHONY: has-run has-test has-lint
-has-run has-test has-lint: has-%:
+.PHONY: has-run has-test has-lint has-native
+has-run has-test has-lint has-native: has-%:
 	@scripts/deps --check run $*
 
 up: has-run ## build, start the whole shop and wait until it is ready
