@@ -1,6 +1,7 @@
 /* outbox-relay init: installs the outbox into a database, or brings it up to date. */
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/commands.h"
+#include "outbox-relay/emit_function.h"
 
 #include "shared/log.h"
 #include "shared/migrate.h"
@@ -34,8 +35,21 @@ static int grant_roles(const struct cli_arguments *arguments, PGconn *connection
     return CLI_OK;
 }
 
+static int choose_emit(const struct cli_arguments *arguments, PGconn *connection)
+{
+    const char *library = cli_text(arguments, "native-library");
+    if (cli_flag(arguments, "no-native"))
+        return emit_make_plpgsql(arguments, connection);
+    if (library || cli_flag(arguments, "native"))
+        return emit_make_native(arguments, connection, library);
+    return CLI_OK;
+}
+
 static int run_init(const struct cli_arguments *arguments)
 {
+    if (cli_flag(arguments, "no-native") &&
+        (cli_flag(arguments, "native") || cli_text(arguments, "native-library")))
+        return cli_complain(arguments, CLI_WRONG_USE, "--native or --no-native, not both");
     log_init("outbox-relay", LOG_LEVEL_ERROR); /* what is done is printed */
     /* Tells why when it can't connect; the pool would not. */
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
@@ -51,10 +65,22 @@ static int run_init(const struct cli_arguments *arguments)
         db_release(db);
     }
     db_pool_free(pool);
-    return status ? status : grant_roles(arguments, connection);
+    if (!status)
+        status = grant_roles(arguments, connection);
+    return status ? status : choose_emit(arguments, connection);
 }
 
-static const struct cli_option options[] = {CLI_SOURCE_OPTION};
+static const struct cli_option options[] = {
+    CLI_SOURCE_OPTION,
+    {.name = "native",
+        .type = CLI_FLAG,
+        .help = "make outbox.emit the function of the installed library; needs a superuser"},
+    {.name = "native-library",
+        .type = CLI_TEXT,
+        .metavar = "PATH",
+        .help = "the same, with the library of this path on the database's host"},
+    {.name = "no-native", .type = CLI_FLAG, .help = "make outbox.emit the PL/pgSQL function again"},
+};
 
 const struct cli_command CMD_INIT = {
     .name = "init",
@@ -64,7 +90,11 @@ const struct cli_command CMD_INIT = {
         "Creates the schema outbox with its tables, functions and views, as the owner of the\n"
         "database; no superuser is needed. Harmless twice and in parallel. The group roles\n"
         "outbox_emitter, outbox_relay, outbox_operator and outbox_reader are created where the\n"
-        "role may, and get what each needs.",
+        "role may, and get what each needs.\n"
+        "\n"
+        "outbox.emit is a PL/pgSQL function, which works everywhere. Where the server may load a\n"
+        "library, --native replaces it by a faster one that does the same. Install the outbox as\n"
+        "the owner of the database first: a superuser would own what it makes.",
     .options = options,
     .option_count = ARRAY_SIZE(options),
     .run = run_init,
