@@ -12,8 +12,11 @@ from receiver import Receiver  # noqa: E402
 
 
 @pytest.fixture(name="outbox")
-def fixture_outbox(pg, tmp_path):
+def fixture_outbox(pg, tmp_path, request):
+    """With the PL/pgSQL outbox.emit unless a test asks for both_emits."""
     made = Outbox(pg, tmp_path)
+    if getattr(request, "param", "plpgsql") == "native":
+        made.make_native()
     yield made
     made.close()
 

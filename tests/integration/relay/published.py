@@ -1,8 +1,10 @@
 """A publishing database with an outbox, and relays as processes."""
 
 import itertools
+import shutil
 import subprocess
 
+import pytest
 import requests
 
 from lib import process, wait
@@ -17,6 +19,21 @@ SETTINGS = {
     "OUTBOX_RELAY_POLL_INTERVAL_MS": "50",
     "LOG_LEVEL": "debug",
 }
+
+
+# For tests of what depends on outbox.emit: its two implementations must do the same.
+both_emits = pytest.mark.parametrize("outbox", ["plpgsql", "native"], indirect=True)
+
+
+def native_library(pg):
+    """The path of the library where the server of the tests may read it."""
+    built = process.BUILD / "native" / "outbox_emit.so"
+    if not built.exists():
+        pytest.skip("the native outbox.emit is not built: make native")
+    library = pg.directory / built.name
+    if not library.exists():
+        shutil.copy(built, library)
+    return library
 
 
 class Relay:
@@ -80,9 +97,13 @@ class Outbox:
         self.relays = []
         self.run("init")
 
-    def run(self, *words):
-        subprocess.run([str(process.binary("outbox-relay")), *words, "--source", self.dsn],
+    def run(self, *words, dsn=None):
+        subprocess.run([str(process.binary("outbox-relay")), *words, "--source", dsn or self.dsn],
                        check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+    def make_native(self):
+        self.run("init", "--native-library", str(native_library(self.pg)),
+                 dsn=self.pg.dsn(self.database))
 
     def query(self, sql, parameters=None):
         return self.pg.query(self.database, sql, parameters)

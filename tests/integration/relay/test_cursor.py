@@ -7,6 +7,7 @@ import time
 import pytest
 
 from lib import wait
+from published import both_emits
 
 WRITERS = 12
 TRANSACTIONS = 80
@@ -74,6 +75,7 @@ def assert_all_in_order_once(receiver, committed):
         assert sequence == sorted(sequence), f"{key} is out of order"
 
 
+@both_emits
 @pytest.mark.parametrize("wake", ["listen", "poll"])
 @pytest.mark.parametrize("batch_size", [1, 50])
 def test_concurrent_writers(outbox, receiver, wake, batch_size):
@@ -87,6 +89,7 @@ def test_concurrent_writers(outbox, receiver, wake, batch_size):
     assert relay.stop() == 0
 
 
+@both_emits
 def test_stragglers_of_a_long_transaction(outbox, receiver):
     """A transaction stays open while thousands of later events pass, and its events still come."""
     outbox.subscribe("s", receiver.url(), batch_size=100)
@@ -153,6 +156,7 @@ def test_a_relay_that_starts_late_sees_transactions_from_before(outbox, receiver
     assert receiver.ids() == new + [event]
 
 
+@both_emits
 def test_prepared_transactions(outbox, receiver):
     """Two-phase commit: the relay polls, so emit never needs a notification."""
     outbox.subscribe("s", receiver.url())
@@ -173,6 +177,7 @@ def test_prepared_transactions(outbox, receiver):
     assert relay.stop() == 0
 
 
+@both_emits
 def test_savepoints(outbox, receiver):
     """Subtransactions: what was rolled back to a savepoint never comes."""
     outbox.subscribe("s", receiver.url())

@@ -6,6 +6,9 @@ import psycopg2
 import pytest
 
 from lib import wait
+from published import both_emits
+
+pytestmark = both_emits
 
 
 @pytest.mark.parametrize("arguments, word", [

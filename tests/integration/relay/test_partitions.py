@@ -1,6 +1,9 @@
 """Partitions and retention: created ahead, dropped whole, never before their time."""
 
 from lib import wait
+from published import both_emits
+
+pytestmark = both_emits
 
 
 def partitions(outbox):

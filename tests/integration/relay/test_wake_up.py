@@ -3,9 +3,10 @@
 import threading
 
 from lib import wait
-from published import Outbox
+from published import Outbox, both_emits
 
 
+@both_emits
 def test_an_event_wakes_the_relay(outbox, receiver):
     outbox.subscribe("s", receiver.url())
     # No timer can help: the safety poll is an hour away.
@@ -59,6 +60,7 @@ def test_the_safety_poll_finds_what_no_notification_told(outbox, receiver):
     assert relay.metric("outbox_relay_wakes_total", cause="poll") >= 1
 
 
+@both_emits
 def test_emitters_at_any_moment_of_falling_asleep(outbox, receiver):
     """Single events at the pace at which the relay goes to sleep and wakes up."""
     outbox.subscribe("s", receiver.url(), max_in_flight=64)
@@ -100,6 +102,7 @@ def test_a_busy_system_is_read_in_large_parts(outbox, receiver):
     assert relay.metric("outbox_relay_reads_total") - before < 2000 / 3
 
 
+@both_emits
 def test_a_rolled_back_savepoint_takes_its_notification_along(outbox, receiver):
     """The first emit of the transaction is undone; the second must wake the relay itself."""
     outbox.subscribe("s", receiver.url())
@@ -117,6 +120,7 @@ def test_a_rolled_back_savepoint_takes_its_notification_along(outbox, receiver):
     receiver.wait_for(1, 5)
 
 
+@both_emits
 def test_an_emitter_that_stays_open_delays_nobody(outbox, receiver):
     """It holds the wake lock shared for as long as it is open: the relay polls meanwhile."""
     outbox.subscribe("s", receiver.url())
