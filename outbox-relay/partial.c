@@ -45,6 +45,13 @@ static bool read_list(const json_t *failed, struct partial *partial)
     return true;
 }
 
+/* The word is somewhere else in the answer, or stands there with a count of the receiver's own. */
+static bool says_none(const json_t *failed)
+{
+    return !failed || json_is_null(failed) || json_is_false(failed) ||
+           (json_is_integer(failed) && json_integer_value(failed) == 0);
+}
+
 void partial_release(struct partial *partial)
 {
     free(partial->entries);
@@ -75,9 +82,9 @@ enum verdict partial_parse(
     struct partial partial = {
         .json = json_loadb(response->body, response->body_length, JSON_REJECT_DUPLICATES, NULL)};
     const json_t *failed = json_object_get(partial.json, "failed");
-    if (partial.json && !failed) {
+    if (partial.json && says_none(failed)) {
         partial_release(&partial);
-        return verdict; /* the word is somewhere else in it */
+        return verdict;
     }
     bool readable = read_list(failed, &partial);
     if (!readable || (verdict == VERDICT_REFUSED && partial.count == 0)) {

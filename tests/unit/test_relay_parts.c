@@ -208,13 +208,17 @@ static void lists_of_failures_are_read(void **state)
 static void other_answers_stay_what_they_are(void **state)
 {
     static const char *const UNREADABLE[] = {"{\"failed\":", "{\"failed\":1}", "{\"failed\":[1]}",
-        "{\"failed\":[{}]}", "{\"failed\":[{\"id\":\"1\"}]}", "[\"failed\"", "{\"failed\":null}",
+        "{\"failed\":[{}]}", "{\"failed\":[{\"id\":\"1\"}]}", "[\"failed\"", "{\"failed\":\"1\"}",
         "{\"f\\u0061iled\":1}", "{\"failed\":[],\"failed\":[1]}"};
+    static const char *const NONE_FAILED[] = {
+        "{\"done\":3,\"failed\":0}", "{\"failed\":null}", "{\"failed\":false}"};
     struct partial partial;
     (void)state;
     assert_int_equal(parse("", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
     assert_int_equal(parse("<html>", VERDICT_REFUSED, &partial), VERDICT_REFUSED);
     assert_int_equal(parse("C:\\>", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
+    for (size_t i = 0; i < ARRAY_SIZE(NONE_FAILED); i++)
+        assert_int_equal(parse(NONE_FAILED[i], VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
     assert_int_equal(parse("{\"failed\":[]}", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
     partial_release(&partial);
     /* A refusal that names nobody delivers nothing. */
