@@ -43,20 +43,29 @@ void breaker_success(struct subscription *s)
     source_wants_turn(s->source); /* which kicks the lanes */
 }
 
+void breaker_probe_now(struct subscription *s)
+{
+    if (s->breaker == BREAKER_OPEN)
+        loop_timer_start(s->source->loop, &s->breaker_timer, 0);
+}
+
 void breaker_failure(struct subscription *s, const char *error, int64_t retry_after_s)
 {
     const struct relay_settings *settings = s->source->settings;
-    if (s->breaker == BREAKER_OPEN && retry_after_s <= 0)
-        return; /* of the requests that were under way when it opened */
+    struct loop *loop = s->source->loop;
     if (s->breaker != BREAKER_OPEN)
         s->failures++;
     int64_t wait_ms = probe_wait_ms(settings->breaker_base_ms, settings->breaker_max_ms,
         s->failures, retry_after_s, random_next(&s->source->random));
+    /* Those that were under way when it opened may ask for a longer wait, never end one. */
+    if (s->breaker == BREAKER_OPEN &&
+        (retry_after_s <= 0 || s->breaker_timer.due_us >= loop_now(loop) + wait_ms * 1000))
+        return;
     if (s->breaker == BREAKER_CLOSED)
         log_warn("endpoint is down", LOG_TEXT("source", s->source->name),
             LOG_TEXT("subscription", s->name), LOG_TEXT("error", error),
             LOG_INT("retry_in_ms", wait_ms));
     set_state(s, BREAKER_OPEN);
-    loop_timer_start(s->source->loop, &s->breaker_timer, wait_ms * 1000);
+    loop_timer_start(loop, &s->breaker_timer, wait_ms * 1000);
     settle_breaker(s, error);
 }

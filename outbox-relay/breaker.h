@@ -14,6 +14,10 @@ bool breaker_lets_through(const struct subscription *subscription);
  * trial. */
 void breaker_success(struct subscription *subscription);
 
+/* Something has changed, the URL or a person's mind: does not wait for the time of the next probe.
+ */
+void breaker_probe_now(struct subscription *subscription);
+
 /* A request failed by the endpoint's fault. `error` is kept for people, `retry_after_s` is -1 when
  * the receiver asked for nothing. */
 void breaker_failure(struct subscription *subscription, const char *error, int64_t retry_after_s);

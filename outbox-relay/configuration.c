@@ -1,5 +1,6 @@
 /* See configuration.h. */
 #include "outbox-relay/configuration.h"
+#include "outbox-relay/breaker.h"
 #include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
 #include "outbox-relay/reader.h"
@@ -7,9 +8,11 @@
 #include "outbox-relay/statements.h"
 #include "shared/log.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define US_PER_MS INT64_C(1000)
+#define SECRET_RETRY_MS INT64_C(10000)
 
 struct configuration {
     PGresult *subscriptions, *secrets, *parked_keys;
@@ -82,12 +85,15 @@ static void change(struct subscription *s, const PGresult *rows, int row)
 {
     s->seen = true;
     bool was_active = s->active;
+    bool moved = strcmp(s->url, PQgetvalue(rows, row, SUBSCRIPTION_URL)) != 0;
     if (subscription_configure(s, rows, row) < 0) {
         source_fail(s->source, "out of memory");
         return;
     }
-    if (s->active && !was_active)
+    if (moved || (s->active && !was_active)) {
         s->retry_due = true;
+        breaker_probe_now(s);
+    }
     if (strcmp(s->generation, PQgetvalue(rows, row, SUBSCRIPTION_GENERATION)) != 0)
         s->reload = true;
     if (!s->reload)
@@ -121,6 +127,21 @@ static void apply_subscriptions(struct source *source, const PGresult *rows)
 /* Secrets ----------------------------------------------------------------------------------------
  */
 
+static void log_secret_problem(const struct subscription *s, int problem, const char *reference)
+{
+    if (problem == 0) {
+        log_info("the signing secret can be read again", LOG_TEXT("source", s->source->name),
+            LOG_TEXT("subscription", s->name));
+        return;
+    }
+    log_error(s->signer ? "a signing secret can't be read, the other one signs alone"
+                        : "no signing secret, nothing is sent",
+        LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
+        LOG_TEXT("secret", strncmp(reference, "whsec_", 6) == 0 ? "in the database" : reference),
+        LOG_TEXT("error", problem == -EINVAL ? "not whsec_ and the base64 of 24 to 64 bytes"
+                                             : strerror(-problem)));
+}
+
 /* Makes the signer of one subscription from its valid secrets, the newest first. Returns the ms
  * until one of them ends, or -1. */
 static int64_t apply_secrets_of(struct subscription *s, const PGresult *rows)
@@ -128,13 +149,15 @@ static int64_t apply_secrets_of(struct subscription *s, const PGresult *rows)
     struct webhook_key keys[SIGNER_MAX_KEYS];
     size_t count = 0;
     int64_t ends_ms = -1;
+    int problem = 0;
+    const char *reference = "";
     for (int row = 0; row < PQntuples(rows) && count < SIGNER_MAX_KEYS; row++) {
         if (strcmp(PQgetvalue(rows, row, 0), s->name) != 0)
             continue;
         int ret = secret_resolve(PQgetvalue(rows, row, 1), &keys[count]);
         if (ret < 0) {
-            log_error("a signing secret can't be read", LOG_TEXT("source", s->source->name),
-                LOG_TEXT("subscription", s->name), LOG_TEXT("error", strerror(-ret)));
+            problem = ret;
+            reference = PQgetvalue(rows, row, 1);
             continue;
         }
         count++;
@@ -145,10 +168,13 @@ static int64_t apply_secrets_of(struct subscription *s, const PGresult *rows)
     signer_free(s->signer);
     s->signer = count ? signer_new(keys, count) : NULL;
     explicit_bzero(keys, sizeof(keys));
-    if (!s->signer)
-        log_error("no valid secret, nothing is sent", LOG_TEXT("source", s->source->name),
-            LOG_TEXT("subscription", s->name));
-    return ends_ms;
+    if (!s->signer && problem == 0)
+        problem = -ENOKEY;
+    if (problem != s->secret_problem)
+        log_secret_problem(s, problem, reference);
+    s->secret_problem = problem;
+    /* Whoever mends a file tells nobody. */
+    return problem && (ends_ms < 0 || ends_ms > SECRET_RETRY_MS) ? SECRET_RETRY_MS : ends_ms;
 }
 
 static void apply_secrets(struct source *source, const PGresult *rows)
@@ -214,6 +240,17 @@ static void on_parked_keys(void *context, PGresult *take_result)
     ((struct configuration *)context)->parked_keys = usable(take_result);
 }
 
+static void on_rebased(void *context, PGresult *take_result)
+{
+    AUTO_RESULT PGresult *result = take_result;
+    const struct source *source = context;
+    if (PQresultStatus(result) == PGRES_TUPLES_OK && *PQgetvalue(result, 0, 0) == 't')
+        log_warn(
+            "transaction ids have begun anew, as after a restore from a dump: cursors are made "
+            "right, some events may be sent again",
+            LOG_TEXT("source", source->name));
+}
+
 static void on_loaded(void *context, const char *sqlstate)
 {
     struct source *source = context;
@@ -246,6 +283,10 @@ void configuration_load(struct source *source)
     source->reload_wanted = false;
     source->reload_in_flight = true;
     clear(source->loading);
+    if (source->state == SOURCE_LOADING) {
+        pg_send(source->work, &REBASE, NULL, on_rebased, source);
+        pg_commit(source->work, NULL, NULL);
+    }
     pg_send(source->work, &LOAD_SUBSCRIPTIONS, NULL, on_subscriptions, source->loading);
     pg_send(source->work, &LOAD_SECRETS, NULL, on_secrets, source->loading);
     pg_send(source->work, &LOAD_PARKED_KEYS, NULL, on_parked_keys, source->loading);

@@ -117,15 +117,12 @@ int curl_transfer_start(struct curl_transfer *curl, const struct request *reques
 static enum response_outcome outcome_of(CURL *easy, CURLcode code)
 {
     curl_off_t sent = 0;
-    switch (code) {
-    case CURLE_OK:
+    if (code == CURLE_OK)
         return RESPONSE_STATUS;
-    case CURLE_OPERATION_TIMEDOUT:
-        return RESPONSE_TIMEOUT;
-    default:
-        curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-        return sent > 0 ? RESPONSE_BROKEN : RESPONSE_NO_CONNECT;
-    }
+    curl_easy_getinfo(easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+    if (sent == 0)
+        return RESPONSE_NO_CONNECT;
+    return code == CURLE_OPERATION_TIMEDOUT ? RESPONSE_TIMEOUT : RESPONSE_BROKEN;
 }
 
 static void on_ended(void *context, CURLcode code)

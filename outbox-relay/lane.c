@@ -2,6 +2,7 @@
 #include "outbox-relay/lane.h"
 #include "outbox-relay/breaker.h"
 #include "outbox-relay/cloudevent.h"
+#include "outbox-relay/parking.h"
 #include "outbox-relay/partial.h"
 #include "outbox-relay/retry.h"
 #include "outbox-relay/settle.h"
@@ -14,8 +15,8 @@
 #include <time.h>
 
 #define KEEP_BODY 262144 /* a larger body's memory is given back */
-/* After so many broken requests an event is sent alone, and one more is taken as its own fault as
- * soon as others get through. */
+/* After so many broken requests an event is sent alone, and other keys before it; after so many
+ * between which others got through, it counts as refused. */
 #define SUSPECT_CRASHES 2
 #define POISON_CRASHES 3
 
@@ -161,7 +162,7 @@ static void fill(struct lane *lane)
             break;
         struct item *item = pop(lane);
         if (!lane->for_parked && s->parked.count && keyset_find(&s->parked, item->event->key)) {
-            settle_block(s, item);
+            parking_behind(s, item);
             continue;
         }
         *end = item;
@@ -281,7 +282,7 @@ static void delivered(struct lane *lane, struct item *item, int64_t now_us)
     if (lane->suspects > 0)
         lane->suspects--;
     if (lane->for_parked)
-        settle_parked_delivered(s, item);
+        parking_delivered(s, item);
     else
         subscription_settle(s, item);
 }
@@ -293,11 +294,11 @@ static void refused(
     if (lane->suspects > 0)
         lane->suspects--;
     if (lane->for_parked)
-        settle_parked_refused(s, item, status, error, permanent);
+        parking_refused(s, item, status, error, permanent);
     else if (keyset_find(&s->parked, item->event->key))
-        settle_block(s, item); /* an earlier one of its key was refused in the same batch */
+        parking_behind(s, item); /* an earlier one of its key was refused in the same batch */
     else
-        settle_refused(s, item, status, error, permanent);
+        parking_begin(s, item, status, error, permanent);
 }
 
 /* Every event of the request has its own outcome: those in `failed` are refused. */
@@ -349,24 +350,52 @@ static void on_refused(struct lane *lane, const struct response *response, const
     lane->batch_limit = lane->suspects; /* the rest of the refused batch at once */
 }
 
+/* Moves what waits of the first event's key behind the rest of the lane. Else one event that
+ * crashes the receiver would hold up the others, without which nobody knows whose fault it is. */
+static void let_others_pass(struct lane *lane)
+{
+    struct item *passed = NULL, **passed_end = &passed, **link = &lane->head;
+    uint64_t key = lane->head->event->key;
+    while (*link) {
+        struct item *item = *link;
+        if (item->event->key != key) {
+            link = &item->next;
+            continue;
+        }
+        *link = item->next;
+        *passed_end = item;
+        passed_end = &item->next;
+    }
+    *passed_end = NULL;
+    *link = passed;
+    lane->tail = passed_end;
+}
+
+static void count_crash(const struct subscription *s, struct item *item)
+{
+    if (item->crashes++ == 0 || s->successes > item->successes_then)
+        item->own_crashes++;
+    item->successes_then = s->successes;
+}
+
 /* Requests that break in the middle may be the event's fault: it crashes the receiver, or makes it
  * hang. That is believed only when other requests get through. */
 static void note_crash(struct lane *lane, const char *error)
 {
-    struct subscription *s = lane->subscription;
-    bool solo = lane->sending_count == 1;
-    for (struct item *item = lane->sending; item; item = item->next)
-        if (item->crashes++ == 0)
-            item->successes_then = s->successes;
     struct item *item = lane->sending;
+    bool solo = lane->sending_count == 1;
     if (!item)
         return;
-    if (solo && item->crashes >= POISON_CRASHES && s->successes > item->successes_then) {
+    for (struct item *each = item; each; each = each->next)
+        count_crash(lane->subscription, each);
+    if (solo && item->own_crashes >= POISON_CRASHES) {
         lane->sending = NULL;
         lane->sending_count = 0;
         refused(lane, item, 0, error, false);
-    } else if (!solo && item->crashes >= SUSPECT_CRASHES) {
+    } else if (item->crashes >= SUSPECT_CRASHES) {
         put_back(lane);
+        if (solo)
+            let_others_pass(lane);
     }
 }
 

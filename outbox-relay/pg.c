@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #define CONNECTION_LOST "08006" /* SQLSTATE connection_failure */
+#define MESSAGE_SIZE 512
 
 /* What the server still has to answer, in order. */
 struct expected {
@@ -116,16 +117,28 @@ void pg_free(struct pg *pg)
     free(pg);
 }
 
+/* libpq ends its messages with a line feed and indents further lines by a tab. */
+static void in_one_line(const char *message, char text[MESSAGE_SIZE])
+{
+    size_t length = 0;
+    for (; *message && length < MESSAGE_SIZE - 1; message++)
+        if (*message != '\n' && *message != '\t')
+            text[length++] = *message;
+        else if (length > 0 && text[length - 1] != ' ')
+            text[length++] = ' ';
+    while (length > 0 && text[length - 1] == ' ')
+        length--;
+    text[length] = '\0';
+}
+
 /* The connection is of no use any more: closes it and tells the owner why. */
 static void lose(struct pg *pg, const char *message)
 {
-    char text[512];
-    snprintf(text, sizeof(text), "%s", message && *message ? message : "connection lost");
-    for (char *c = text; *c; c++)
-        if (*c == '\n')
-            *c = c[1] ? ' ' : '\0';
-    close_connection(pg, true);
+    char text[MESSAGE_SIZE];
+    in_one_line(message && *message ? message : "connection lost", text);
+    /* First, so that the owner hears why before it hears of each unit that came to nothing. */
     pg->settings.lost(pg->settings.context, text);
+    close_connection(pg, true);
 }
 
 /* Sending ----------------------------------------------------------------------------------------
@@ -215,6 +228,10 @@ static void note_error(struct pg *pg, const PGresult *result)
         return;
     const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     snprintf(pg->sqlstate, sizeof(pg->sqlstate), "%s", state ? state : "XX000");
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    char text[MESSAGE_SIZE];
+    in_one_line(message && *message ? message : "no message", text);
+    pg->settings.refused(pg->settings.context, text);
 }
 
 static void finish_unit(struct pg *pg, const struct expected *entry)

@@ -29,9 +29,13 @@ struct pg_settings {
     bool unnamed; /* prepare nothing: for a transaction-pooling proxy */
     int connect_timeout_s;
     void (*opened)(void *context);
-    /* The connection failed or could not be made; it is closed. `message` has no newline. */
+    /* The connection failed or could not be made; it is closed after this. `message` has no
+     * newline. */
     void (*lost)(void *context, const char *message);
     void (*notified)(void *context, const char *channel); /* may be NULL */
+    /* A unit has failed: what the server said, before `on_done` is called. `message` has no
+     * newline. */
+    void (*refused)(void *context, const char *message);
     void *context;
 };
 

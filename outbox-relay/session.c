@@ -59,6 +59,7 @@ static void on_elected(void *context, PGresult *take_result)
         return;
     source->epoch = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
     snprintf(source->epoch_text, sizeof(source->epoch_text), "%" PRId64, source->epoch);
+    source->last_id = strtoll(PQgetvalue(result, 0, 3), NULL, 10);
     source->marks.count = 0;
     if (!PQgetisnull(result, 0, 1))
         marks_add(&source->marks, strtoull(PQgetvalue(result, 0, 1), NULL, 10),
@@ -205,6 +206,12 @@ static void on_lost(void *context, const char *message)
     source_fail(context, message);
 }
 
+static void on_refused(void *context, const char *message)
+{
+    struct source *source = context;
+    snprintf(source->refusal, sizeof(source->refusal), "%s", message);
+}
+
 static void on_session_opened(void *context)
 {
     stand_for_election(context);
@@ -270,6 +277,7 @@ int session_init(struct source *source)
         .connect_timeout_s = 10,
         .opened = on_work_opened,
         .lost = on_lost,
+        .refused = on_refused,
         .context = source,
     };
     char host[64] = "";

@@ -5,6 +5,7 @@
 #include "outbox-relay/configuration.h"
 #include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
+#include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/session.h"
 #include "outbox-relay/settle.h"
@@ -67,12 +68,13 @@ void source_fail(struct source *source, const char *reason)
 
 void source_write_failed(struct source *source, const char *sqlstate)
 {
-    char text[64];
+    char text[sizeof(source->refusal) + 64];
     if (strcmp(sqlstate, FENCED_SQLSTATE) == 0) {
         source_fail(source, "another relay has been elected");
         return;
     }
-    snprintf(text, sizeof(text), "the database refused a statement: SQLSTATE %s", sqlstate);
+    snprintf(text, sizeof(text), "the database refused a statement: %s (SQLSTATE %s)",
+        source->refusal, sqlstate);
     source_fail(source, text);
 }
 
@@ -233,9 +235,10 @@ static void on_maintain_done(void *context, const char *sqlstate)
 {
     struct source *source = context;
     source->maintaining = false;
-    if (sqlstate && source->state == SOURCE_ACTIVE) /* else it was the stop that ended it */
+    /* Else it was the stop that ended it, or the connection's end, which has a line of its own. */
+    if (sqlstate && source->state == SOURCE_ACTIVE && !source->failure)
         log_warn("outbox.maintain() failed", LOG_TEXT("source", source->name),
-            LOG_TEXT("sqlstate", sqlstate));
+            LOG_TEXT("error", source->refusal), LOG_TEXT("sqlstate", sqlstate));
 }
 
 /* Partitions: when there is something new, and once an hour for what has grown old. The snapshots
@@ -313,7 +316,7 @@ static void turn_stopping(struct source *source)
     }
     for (struct subscription *s = source->subscriptions; s; s = s->next) {
         lanes_kick(s);
-        settle_blocked(s);
+        parking_write_behind(s);
     }
     if (anything_under_way(source) || source->resigning)
         return;
@@ -339,9 +342,9 @@ static void turn_active(struct source *source)
     for (struct subscription *s = source->subscriptions; s; s = s->next) {
         if (kick)
             lanes_kick(s);
-        settle_blocked(s);
+        parking_write_behind(s);
         if (s->retry_due)
-            settle_load_parked(s);
+            parking_load(s);
         figures_update(s);
     }
 }

@@ -36,7 +36,8 @@ const struct pg_statement READ_NEW = {
     .binary = true,
 };
 
-/* What was invisible when the cursor passed it. $1 position, $2 snapshot, $3 floor, $4 deep floor,
+/* What was invisible when the cursor passed it; not what a dump has brought, with a transaction id
+ * that this server has yet to reach. $1 position, $2 snapshot, $3 floor, $4 deep floor,
  * $5 the snapshot's running transactions, $6 late position, $7 late snapshot or null, $8 rows, $9
  * bytes. */
 const struct pg_statement READ_LATE = {
@@ -46,6 +47,7 @@ const struct pg_statement READ_LATE = {
            "          from (select * from outbox.event"
            "                 where id > greatest($3::bigint, $6::bigint) and id <= $1"
            "                   and not pg_visible_in_snapshot(txid, $2::pg_snapshot)"
+           "                   and txid < pg_snapshot_xmax(pg_current_snapshot())"
            "                union all"
            "                select * from outbox.event"
            "                 where txid = any($5::xid8[])"
@@ -84,6 +86,10 @@ const struct pg_statement TAKE_MARK = {
 const struct pg_statement FENCE = {
     .name = "fence", .sql = "select outbox.fence($1)", .param_count = 1};
 
+/* $1 epoch, $2 subscription. */
+const struct pg_statement FENCE_PARKED = {
+    .name = "fence_parked", .sql = "select outbox.fence($1, $2)", .param_count = 2};
+
 /* $1 name, $2 generation, $3 epoch, $4 position, $5 snapshot, $6 floor, $7 deep floor, $8 late
  * position, $9 late snapshot. */
 const struct pg_statement WRITE_CURSOR = {
@@ -121,15 +127,29 @@ const struct pg_statement PARK_REFUSED = {
     .param_count = 6,
 };
 
-/* $1 subscription, $2 ids. */
+/* $1 subscription, $2 ids. Whatever held the key may have gone meanwhile: then its first event is
+ * due at once. Gives how many were not there yet, and how many of them are due. */
 const struct pg_statement PARK_BLOCKED = {
     .name = "park_blocked",
-    .sql = "insert into outbox.delivery (subscription, id, event_id, aggregate_type, aggregate_id,"
-           "       event_type, created_at, payload, headers, status)"
-           " select $1, id, event_id, aggregate_type, aggregate_id, event_type, created_at,"
-           "       payload, headers, 'blocked'"
-           "  from outbox.event where id = any($2::bigint[])"
-           " on conflict (subscription, id) do nothing",
+    .sql =
+        "with parked as ("
+        " insert into outbox.delivery (subscription, id, event_id, aggregate_type, aggregate_id,"
+        "       event_type, created_at, payload, headers, status, next_attempt_at)"
+        " select $1, id, event_id, aggregate_type, aggregate_id, event_type, created_at, payload,"
+        "       headers, case when is_first then 'retrying' else 'blocked' end,"
+        "       case when is_first then now() end"
+        "  from (select *, not exists ("
+        "                select from outbox.delivery d"
+        "                  join outbox.subscription s on s.name = d.subscription"
+        "                 where d.subscription = $1 and d.aggregate_type = e.aggregate_type"
+        "                   and d.aggregate_id = e.aggregate_id"
+        "                   and (d.status <> 'dead' or s.on_dead = 'block' and d.id < e.id))"
+        "            and row_number() over ("
+        "                partition by aggregate_type, aggregate_id order by id) = 1 as is_first"
+        "          from outbox.event e where id = any($2::bigint[])) e"
+        " on conflict (subscription, id) do nothing"
+        " returning status)"
+        " select count(*), count(*) filter (where status = 'retrying') from parked",
     .param_count = 2,
 };
 
@@ -204,21 +224,15 @@ const struct pg_statement NEXT_RETRY = {
 /* Configuration ----------------------------------------------------------------------------------
  */
 
-/* After a restore from a dump transaction ids may have begun anew: then the stored snapshot means
- * nothing, and nothing of the old numbering can still become visible. */
+const struct pg_statement REBASE = {.name = "", .sql = "select outbox.rebase()"};
+
 const struct pg_statement LOAD_SUBSCRIPTIONS = {
     .name = "",
     .sql = "select name, url, array_to_string(event_types, E'\\n'), batch_size, max_in_flight,"
            "       timeout_ms, max_attempts, retry_base_ms, retry_max_ms, on_dead, state,"
-           "       generation, position,"
-           "       case when x.went_back then pg_current_snapshot() else snapshot end,"
-           "       case when x.went_back then position else floor end,"
-           "       case when x.went_back then position else deep_floor end,"
-           "       case when x.went_back then null else late_position end,"
-           "       case when x.went_back then null else late_snapshot end, replay_to"
-           "  from outbox.subscription, lateral (select pg_snapshot_xmax(snapshot)"
-           "       > pg_snapshot_xmax(pg_current_snapshot()) as went_back) x"
-           " order by name",
+           "       generation, position, snapshot, floor, deep_floor, late_position, late_snapshot,"
+           "       replay_to"
+           "  from outbox.subscription order by name",
 };
 
 const struct pg_statement LOAD_SECRETS = {
@@ -254,13 +268,18 @@ const struct pg_statement LOAD_COUNTS = {
 const struct pg_statement TRY_LEASE_LOCK = {
     .name = "try_lease_lock", .sql = "select pg_try_advisory_lock(" LEASE_LOCK ")"};
 
+/* The last mark, unless it is of another numbering (see outbox.rebase()), and the newest id. */
+#define MARK_AND_LAST_ID \
+    "case when mark_xid < pg_current_xact_id() then mark_xid end, mark_position," \
+    " (select case when is_called then last_value else 0 end from outbox.event_id_seq)"
+
 /* $1 holder. No row while a relay that polls holds the lease. */
 const struct pg_statement ELECT = {
     .name = "elect",
     .sql = "update outbox.lease"
            "   set epoch = epoch + 1, holder = $1, acquired_at = now(), valid_until = null"
            " where valid_until is null or valid_until < now()"
-           " returning epoch, mark_xid, mark_position",
+           " returning epoch, " MARK_AND_LAST_ID,
     .param_count = 1,
 };
 
@@ -272,7 +291,7 @@ const struct pg_statement ELECT_POLLING = {
            "       valid_until = now() + $2::bigint * interval '1 ms'"
            " where (valid_until is null or valid_until < now())"
            "   and pg_try_advisory_xact_lock(" LEASE_LOCK ")"
-           " returning epoch, mark_xid, mark_position",
+           " returning epoch, " MARK_AND_LAST_ID,
     .param_count = 2,
 };
 
@@ -300,8 +319,8 @@ const struct pg_statement UNLOCK_SLEEP = {
 const struct pg_statement HEARTBEAT = {.name = "heartbeat", .sql = "select 1"};
 
 const struct pg_statement *const WORK_STATEMENTS[] = {&READ_BEGIN, &READ_SNAPSHOT, &READ_NEW,
-    &READ_LATE, &READ_PARKED, &READ_COMMIT, &TAKE_MARK, &FENCE, &WRITE_CURSOR, &WRITE_MARK,
-    &PARK_REFUSED, &PARK_BLOCKED, &RETRY_LATER, &RETRY_DONE, &RETRY_DEAD, &ADVANCE_KEY, &NEXT_RETRY,
-    NULL};
+    &READ_LATE, &READ_PARKED, &READ_COMMIT, &TAKE_MARK, &FENCE, &FENCE_PARKED, &WRITE_CURSOR,
+    &WRITE_MARK, &PARK_REFUSED, &PARK_BLOCKED, &RETRY_LATER, &RETRY_DONE, &RETRY_DEAD, &ADVANCE_KEY,
+    &NEXT_RETRY, NULL};
 const struct pg_statement *const SESSION_STATEMENTS[] = {
     &TRY_LEASE_LOCK, &ELECT, &TRY_SLEEP_LOCK, &UNLOCK_SLEEP, &HEARTBEAT, NULL};

@@ -23,14 +23,16 @@ enum event_column {
     EVENT_COLUMNS
 };
 
-/* Writing: every unit begins with FENCE, which fails with FENCED_SQLSTATE when the epoch is not the
- * current one. */
+/* Writing: every unit begins with FENCE, or FENCE_PARKED about parked events, which fails with
+ * FENCED_SQLSTATE when the epoch is not the current one. */
 #define FENCED_SQLSTATE "OB001"
-extern const struct pg_statement FENCE, WRITE_CURSOR, WRITE_MARK, PARK_REFUSED, PARK_BLOCKED,
-    RETRY_LATER, RETRY_DONE, RETRY_DEAD, ADVANCE_KEY, DISABLE, WRITE_BREAKER, MAINTAIN, NEXT_RETRY;
+extern const struct pg_statement FENCE, FENCE_PARKED, WRITE_CURSOR, WRITE_MARK, PARK_REFUSED,
+    PARK_BLOCKED, RETRY_LATER, RETRY_DONE, RETRY_DEAD, ADVANCE_KEY, DISABLE, WRITE_BREAKER,
+    MAINTAIN, NEXT_RETRY;
 
 /* Configuration. */
-extern const struct pg_statement LOAD_SUBSCRIPTIONS, LOAD_SECRETS, LOAD_PARKED_KEYS, LOAD_COUNTS;
+extern const struct pg_statement REBASE, LOAD_SUBSCRIPTIONS, LOAD_SECRETS, LOAD_PARKED_KEYS,
+    LOAD_COUNTS;
 
 enum subscription_column {
     SUBSCRIPTION_NAME,

@@ -42,6 +42,7 @@ static void on_retry_timer(void *context)
 
 int subscription_configure(struct subscription *s, const PGresult *rows, int row)
 {
+    bool was_refused = s->url && !s->allowed;
     if (replace_text(&s->url, PQgetvalue(rows, row, SUBSCRIPTION_URL)) < 0 ||
         replace_text(&s->event_types, PQgetvalue(rows, row, SUBSCRIPTION_EVENT_TYPES)) < 0)
         return -ENOMEM;
@@ -56,9 +57,10 @@ int subscription_configure(struct subscription *s, const PGresult *rows, int row
     stat_set(&s->stats->state, s->active ? 0 : strcmp(state, "paused") == 0 ? 1 : 2);
     s->wanted_in_flight = read_int(rows, row, SUBSCRIPTION_MAX_IN_FLIGHT);
     s->allowed = source_allows(s->source, s->url);
-    if (!s->allowed)
-        log_warn("the callback's host is not in the allow-list, nothing is sent",
-            LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name));
+    if (!s->allowed && !was_refused)
+        log_warn("the callback's host is not in OUTBOX_RELAY_ALLOW_HOSTS, nothing is sent",
+            LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
+            LOG_TEXT("url", s->url));
     return 0;
 }
 

@@ -23,7 +23,8 @@ struct item {
     uint64_t number; /* in the order of the stream, over all reads; 0 for a parked event */
     bool settled;
     int crashes;             /* requests with this event that broke or timed out */
-    uint64_t successes_then; /* subscription.successes at the first of them */
+    int own_crashes;         /* those since which others got through: the event's own fault */
+    uint64_t successes_then; /* subscription.successes at the last of them */
 };
 
 /* A read whose events are not all settled: in order in subscription.pending_head. When the first
@@ -71,6 +72,7 @@ struct subscription {
     bool allowed;          /* the URL's host is in the allow-list */
     char *generation;      /* as text: it is only sent back */
     struct signer *signer; /* NULL: no valid secret */
+    int secret_problem;    /* negative errno of a secret that can't be used; 0: none */
 
     struct cursor settled; /* as far as all reads are delivered or parked */
     bool cursor_dirty;     /* and that is not stored yet */

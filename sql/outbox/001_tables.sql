@@ -110,7 +110,7 @@ create table outbox.subscription (
     late_snapshot   pg_snapshot,
     start_position  bigint not null,
     replay_to       bigint,
-    generation      bigint not null default 1,
+    generation      bigint not null default (extract(epoch from clock_timestamp()) * 1000000)::bigint,
     epoch           bigint not null default 0,
 
     breaker         text not null default 'closed' check (breaker in ('closed', 'open')),
@@ -152,7 +152,7 @@ comment on column outbox.subscription.start_position is 'Events up to here were 
 comment on column outbox.subscription.replay_to is
     'Asked for by outbox.replay() and not yet seen by the relay: back to this position.';
 comment on column outbox.subscription.generation is
-    'Raised when someone else than the relay moves the cursor, so that the relay''s next write misses and it loads anew.';
+    'Raised when someone else than the relay moves the cursor, so that the relay''s next write misses and it loads anew. Begins with the time, as a name that is removed and made again is another subscription.';
 comment on column outbox.subscription.epoch is 'Epoch of the relay that wrote the cursor last.';
 comment on column outbox.subscription.breaker is 'open while the endpoint is down and only probed.';
 comment on column outbox.subscription.last_error is 'Last failure of the endpoint as a whole.';

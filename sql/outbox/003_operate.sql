@@ -30,18 +30,21 @@ return exists (
 comment on function outbox.matches(text[], text) is
     'Whether a subscription''s event_types take an event type: exact, prefix.* or *.';
 
--- Internal: fails with a clear message when there is no such subscription.
-create function outbox.need_subscription(name text) returns void
-language plpgsql stable
+-- The row lock makes the commands and the relay's writes about parked events come one after the
+-- other: who decides whether a key is held sees all of its events.
+create function outbox.lock_subscription(name text) returns void
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not exists (select from outbox.subscription s where s.name = need_subscription.name) then
+    perform from outbox.subscription s where s.name = lock_subscription.name for no key update;
+    if not found then
         raise exception 'there is no subscription "%"', name using errcode = 'no_data_found';
     end if;
 end
 $$;
-comment on function outbox.need_subscription(text) is 'Internal: an error when the subscription does not exist.';
+comment on function outbox.lock_subscription(text) is
+    'Internal: locks the subscription''s row; an error when it does not exist.';
 
 create function outbox.subscribe(
     name text, url text, event_types text[] default null, batch_size integer default null,
@@ -93,6 +96,9 @@ begin
     elsif not exists (select from outbox.secret k where k.subscription = subscribe.name) then
         perform outbox.rotate_secret(name);
     end if;
+    if not created then
+        perform outbox.advance_keys(name); -- with on_dead => skip, dead events hold no key any more
+    end if;
     return created;
 end
 $$;
@@ -104,7 +110,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform outbox.need_subscription(name);
+    perform outbox.lock_subscription(name);
     delete from outbox.subscription s where s.name = unsubscribe.name;
 end
 $$;
@@ -120,8 +126,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform outbox.need_subscription(name);
-    perform from outbox.subscription s where s.name = rotate_secret.name for update;
+    perform outbox.lock_subscription(name);
     -- At most two are valid at a time: of those there are, the newest lives on for the overlap.
     update outbox.secret k
        set valid_until = case
@@ -149,7 +154,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform outbox.need_subscription(name);
+    perform outbox.lock_subscription(name);
     update outbox.subscription s set state = 'paused', state_reason = reason
      where s.name = pause.name and s.state <> 'disabled';
 end
@@ -162,7 +167,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform outbox.need_subscription(name);
+    perform outbox.lock_subscription(name);
     update outbox.subscription s set state = 'active', state_reason = null where s.name = resume.name;
 end
 $$;
@@ -189,6 +194,13 @@ begin
            start_position = least(s.start_position, target),
            generation = s.generation + 1
      where s.name = set_back.name;
+    -- What was given up gets its next chance by being delivered again. Where a dead event holds
+    -- its key it stays, for redrive or skip.
+    delete from outbox.delivery d
+     using outbox.subscription s
+     where s.name = set_back.name and s.on_dead = 'skip'
+       and d.subscription = s.name and d.status = 'dead' and d.id > target
+       and exists (select from outbox.event e where e.id = d.id);
 end
 $$;
 comment on function outbox.set_back(text, bigint) is 'Internal to outbox.replay().';
@@ -198,7 +210,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    perform outbox.need_subscription(name);
+    perform outbox.lock_subscription(name);
     if from_id is null or from_id < 1 then
         raise exception 'replay: from_id must be 1 or more' using errcode = 'invalid_parameter_value';
     end if;
@@ -216,7 +228,7 @@ as $$
 declare
     first_id bigint;
 begin
-    perform outbox.need_subscription(name);
+    perform outbox.lock_subscription(name);
     if from_time is null then
         raise exception 'replay: from_time must not be null' using errcode = 'invalid_parameter_value';
     end if;
@@ -239,7 +251,7 @@ as $$
 declare
     changed bigint;
 begin
-    perform outbox.need_subscription(name);
+    perform outbox.lock_subscription(name);
     -- The first dead event of a key goes first, the others of the key wait behind it. A key that
     -- has an event under way keeps that one first.
     update outbox.delivery d
@@ -277,7 +289,7 @@ as $$
 declare
     gone record;
 begin
-    perform outbox.need_subscription(name);
+    perform outbox.lock_subscription(name);
     delete from outbox.delivery d
      where d.subscription = skip.name and d.event_id = skip.event_id
     returning d.* into gone;
@@ -323,6 +335,18 @@ $$;
 comment on function outbox.advance_key(text, text, text) is
     'Internal: lets the next blocked event of a key go; returns whether one did.';
 
+create function outbox.advance_keys(name text) returns bigint
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    select count(*) filter (where outbox.advance_key(advance_keys.name, k.aggregate_type, k.aggregate_id))
+      from (select distinct d.aggregate_type, d.aggregate_id
+              from outbox.delivery d
+             where d.subscription = advance_keys.name and d.status = 'blocked') k
+$$;
+comment on function outbox.advance_keys(text) is
+    'Internal: does so for every key of a subscription; returns how many went on.';
+
 -- The relay ----------------------------------------------------------------------------------------
 
 -- The row lock makes an election wait for writes of the epoch before, and the other way round.
@@ -339,3 +363,52 @@ end
 $$;
 comment on function outbox.fence(bigint) is
     'First statement of every write of the relay: fails when its epoch is over.';
+
+-- The subscription may have been removed: then there is nothing to be written about.
+create function outbox.fence(epoch bigint, name text) returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform outbox.fence(epoch);
+    perform from outbox.subscription s where s.name = fence.name for no key update;
+end
+$$;
+comment on function outbox.fence(bigint, text) is
+    'The same for writes about parked events, which must not mix with an operator''s.';
+
+-- A restore from a dump begins the numbering of transactions anew, often far below the numbers that
+-- the dump has. The events that a cursor has not settled are found by the old numbering for the last
+-- time, and it goes back to the first of them; after that, only what is emitted from now on can be late.
+create function outbox.rebase() returns boolean
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    next_xid constant xid8 := pg_snapshot_xmax(pg_current_snapshot());
+begin
+    if not exists (select from outbox.lease l where l.mark_xid >= next_xid)
+       and not exists (select from outbox.subscription s where pg_snapshot_xmax(s.snapshot) > next_xid)
+       and not exists (select from outbox.partition p where p.sealed_xid >= next_xid) then
+        return false;
+    end if;
+    update outbox.subscription s
+       set position = c.position, floor = c.position, deep_floor = c.position,
+           snapshot = pg_current_snapshot(), late_position = null, late_snapshot = null,
+           generation = s.generation + 1
+      from (select u.name,
+                   coalesce((select min(e.id) - 1 from outbox.event e
+                              where e.id > u.deep_floor and e.id <= u.position
+                                and not pg_visible_in_snapshot(e.txid, u.snapshot)
+                                and not (e.id <= u.late_position
+                                         and pg_visible_in_snapshot(e.txid, u.late_snapshot)) is true),
+                            u.position) as position
+              from outbox.subscription u) c
+     where s.name = c.name;
+    update outbox.partition p set sealed_xid = pg_current_xact_id() where p.sealed_xid >= next_xid;
+    update outbox.lease l set mark_xid = null, mark_position = null;
+    return true;
+end
+$$;
+comment on function outbox.rebase() is
+    'The relay calls it before it reads the cursors: makes them right when transaction ids have begun anew, as after a restore from a dump; returns whether they had.';

@@ -84,8 +84,10 @@ begin
             select coalesce(max(p.upper_id), 1) into top from outbox.partition p;
             exit when top > last_id + s.partitions_ahead * s.partition_size;
             -- Ids that nobody has drawn: nothing in the default partition can be in the way. The
-            -- bound stays on a multiple of the size, also when the size was changed.
-            perform outbox.add_partition(top, ((top - 1) / s.partition_size + 1) * s.partition_size + 1);
+            -- bound stays on a multiple of the size, also when the size was changed; a sequence that
+            -- was set far ahead gets one wide partition up to there.
+            perform outbox.add_partition(
+                top, (greatest(top - 1, last_id - 1) / s.partition_size + 1) * s.partition_size + 1);
             created := created + 1;
         end loop;
     exception when lock_not_available or check_violation then
@@ -102,6 +104,11 @@ begin
          order by p.lower_id
     loop
         begin
+            execute format('lock table outbox.%I in access exclusive mode', gone);
+            -- Once more, now that no replay() can be looking at it.
+            continue when exists (
+                select from outbox.subscription u, outbox.partition p
+                 where p.name = gone and u.position < p.upper_id - 1);
             execute format('drop table outbox.%I', gone);
             delete from outbox.partition p where p.name = gone;
             dropped := dropped + 1;

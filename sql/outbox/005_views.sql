@@ -1,9 +1,12 @@
 -- For people with psql. The stored cursor is a low-water mark that the relay writes about once a
 -- second while it is busy: an event may have been delivered a moment before it shows here.
 
+-- An id that this server has yet to reach is of an event that a dump has brought: none of those is late.
 create function outbox.is_settled(s outbox.subscription, id bigint, txid xid8) returns boolean
-language sql immutable parallel safe
-return (id <= s.position and pg_visible_in_snapshot(txid, s.snapshot))
+language sql stable parallel safe
+return id <= s.deep_floor
+    or (id <= s.position and (pg_visible_in_snapshot(txid, s.snapshot)
+                              or txid >= pg_snapshot_xmax(pg_current_snapshot())))
     or (id <= s.late_position and pg_visible_in_snapshot(txid, s.late_snapshot)) is true;
 comment on function outbox.is_settled(outbox.subscription, bigint, xid8) is
     'Whether the cursor has passed an event.';

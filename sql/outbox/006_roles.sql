@@ -14,7 +14,7 @@ declare
         'outbox_relay', 'select on all sequences in schema outbox',
         'outbox_relay', 'update on outbox.subscription, outbox.lease',
         'outbox_relay', 'insert, update, delete on outbox.delivery',
-        'outbox_relay', 'execute on function outbox.maintain(), outbox.fence(bigint), outbox.advance_key(text, text, text), outbox.matches(text[], text), outbox.is_settled(outbox.subscription, bigint, xid8)',
+        'outbox_relay', 'execute on function outbox.maintain(), outbox.rebase(), outbox.fence(bigint), outbox.fence(bigint, text), outbox.advance_key(text, text, text), outbox.matches(text[], text), outbox.is_settled(outbox.subscription, bigint, xid8)',
 
         'outbox_operator', 'select on outbox.setting, outbox.event, outbox.partition, outbox.subscription, outbox.delivery, outbox.lease, outbox.status, outbox.event_status, outbox.secret_status',
         'outbox_operator', 'execute on function outbox.subscribe(text, text, text[], integer, integer, integer, integer, integer, integer, text, text, boolean), outbox.unsubscribe(text), outbox.rotate_secret(text, text, interval), outbox.pause(text, text), outbox.resume(text), outbox.replay(text, bigint), outbox.replay(text, timestamptz), outbox.redrive(text, uuid), outbox.skip(text, uuid), outbox.maintain(), outbox.matches(text[], text), outbox.is_settled(outbox.subscription, bigint, xid8)',

@@ -125,12 +125,12 @@ class Receiver:
         with self.lock:
             self.in_flight -= 1
             if answer.accepts:
-                failed = self._failed(answer)
+                failed = self.failed_ids(answer)
                 self.delivered += [e for e in request.events if e["id"] not in failed]
         self._reply(handler, answer)
 
     @staticmethod
-    def _failed(answer):
+    def failed_ids(answer):
         try:
             return {entry["id"] for entry in json.loads(answer.body)["failed"]}
         except (ValueError, KeyError, TypeError):
