@@ -53,12 +53,7 @@ class Cluster:
     """Started on construction; stop() ends it and removes its files. Also a context manager."""
 
     def __init__(self, **settings):
-        self.directory = Path(tempfile.mkdtemp(prefix="shop-pg-"))
-        self._bin = bin_directory()
-        self._process = None
-        if os.geteuid() == 0:
-            user = pwd.getpwnam("postgres")
-            os.chown(self.directory, user.pw_uid, user.pw_gid)
+        self._prepare()
         subprocess.run(
             [*as_postgres(), str(self._bin / "initdb"), "-D", str(self.data), "-A", "trust",
              "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"],
@@ -68,6 +63,15 @@ class Cluster:
             for name, value in {**SETTINGS, **settings}.items():
                 conf.write(f"{name} = {value}\n")
         self.start()
+
+    def _prepare(self):
+        """An empty directory, for the user that the server runs as."""
+        self.directory = Path(tempfile.mkdtemp(prefix="shop-pg-"))
+        self._bin = bin_directory()
+        self._process = None
+        if os.geteuid() == 0:
+            user = pwd.getpwnam("postgres")
+            os.chown(self.directory, user.pw_uid, user.pw_gid)
 
     @property
     def data(self):
