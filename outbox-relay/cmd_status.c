@@ -14,10 +14,30 @@ static const char STATUS_SQL[] =
 static const char STATUS_JSON_SQL[] =
     "select * from outbox.status where $1::text is null or subscription = $1"
     " order by subscription";
+
+/* The lease is a lock of the relay's session, or in poll mode a row with an end. */
+#define IS_ACTIVE \
+    "(valid_until > now() or exists (select from pg_locks where locktype = 'advisory'" \
+    " and (classid, objid, objsubid) = (1329747032, 2, 2) and granted" \
+    " and database = (select oid from pg_database where datname = current_database())))"
+
 static const char LEASE_SQL[] =
-    "select coalesce('relay: ' || holder || ', active since ' ||"
-    " date_trunc('second', acquired_at) || ', epoch ' || epoch, 'relay: none was here yet')"
-    " from outbox.lease";
+    "select case when acquired_at is null then 'relay: none was here yet'"
+    " when " IS_ACTIVE " is not true then 'relay: NONE IS ACTIVE, the last one began at '"
+    " || date_trunc('second', acquired_at) || ', epoch ' || epoch"
+    " else 'relay: ' || holder || ', active since ' || date_trunc('second', acquired_at)"
+    " || ', epoch ' || epoch end from outbox.lease";
+
+/* $1 subscription or null, $2 seconds. One row for each thing that needs somebody. */
+static const char CHECK_SQL[] =
+    "select 'no relay is active' as problem from outbox.lease where " IS_ACTIVE " is not true"
+    " union all select subscription || p.problem from outbox.status s, lateral (values"
+    " (state = 'disabled', ' is disabled: ' || coalesce(state_reason, '')),"
+    " (breaker = 'open' and state = 'active', ': the endpoint is down: ' || coalesce(last_error, "
+    "'')),"
+    " (dead > 0, ': ' || dead || ' dead events'),"
+    " (lag_seconds > $2::numeric, ': ' || lag_seconds || ' s behind')) p(present, problem)"
+    " where present and ($1::text is null or subscription = $1)";
 
 static int print_status(const struct cli_arguments *arguments, PGconn *connection)
 {
@@ -63,14 +83,38 @@ static int watch(const struct cli_arguments *arguments, PGconn *connection)
     }
 }
 
+/* For monitoring: what is wrong, a line each; the exit status tells whether anything is. */
+static int check_health(const struct cli_arguments *arguments, PGconn *connection)
+{
+    const char *limit = cli_text(arguments, "max-lag");
+    const char *parameters[] = {cli_operand(arguments, 0), limit ? limit : "300"};
+    AUTO_RESULT PGresult *result =
+        cli_query(arguments, connection, CHECK_SQL, parameters, ARRAY_SIZE(parameters));
+    if (!result)
+        return CLI_FAILED;
+    for (int row = 0; row < PQntuples(result); row++)
+        printf("%s\n", PQgetvalue(result, row, 0));
+    if (PQntuples(result) > 0)
+        return CLI_FAILED;
+    printf("ok\n");
+    return CLI_OK;
+}
+
 static int run_status(const struct cli_arguments *arguments)
 {
+    if (cli_flag(arguments, "check") &&
+        (cli_flag(arguments, "watch") || cli_flag(arguments, "json")))
+        return cli_complain(arguments, CLI_WRONG_USE, "--check excludes --watch and --json");
+    if (cli_text(arguments, "max-lag") && !cli_flag(arguments, "check"))
+        return cli_complain(arguments, CLI_WRONG_USE, "--max-lag goes with --check");
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
     if (!connection)
         return CLI_FAILED;
     int status = check_name(arguments, connection);
     if (status)
         return status;
+    if (cli_flag(arguments, "check"))
+        return check_health(arguments, connection);
     if (cli_flag(arguments, "watch"))
         return watch(arguments, connection);
     return print_status(arguments, connection);
@@ -85,6 +129,16 @@ static const struct cli_option options[] = {
         .min = 1,
         .max = 3600,
         .help = "seconds between two prints of --watch (default: 2)"},
+    {.name = "check",
+        .type = CLI_FLAG,
+        .help = "for monitoring: print what needs somebody, a line each, and exit with 1; else ok "
+                "and 0"},
+    {.name = "max-lag",
+        .type = CLI_INT,
+        .metavar = "S",
+        .min = 0,
+        .max = 31536000,
+        .help = "seconds behind that --check accepts (default: 300)"},
     CLI_JSON_OPTION,
 };
 

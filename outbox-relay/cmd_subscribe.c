@@ -1,4 +1,4 @@
-/* outbox-relay subscribe and unsubscribe. */
+/* outbox-relay subscribe, unsubscribe and subscriptions. */
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
@@ -44,10 +44,9 @@ static int check_use(const struct cli_arguments *arguments)
     if (!*name || strlen(name) > 63 || name[strspn(name, name_letters)] || strchr("._-", *name))
         return cli_complain(arguments, CLI_WRONG_USE,
             "the name \"%s\" must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a "
-            "letter "
-            "or digit",
+            "letter or digit",
             name);
-    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+    if (url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
         return cli_complain(
             arguments, CLI_WRONG_USE, "--url: \"%s\" is no http:// or https:// URL", url);
     if (types &&
@@ -121,8 +120,7 @@ static const struct cli_option subscribe_options[] = {
     {.name = "url",
         .type = CLI_TEXT,
         .metavar = "URL",
-        .required = true,
-        .help = "callback that events are POSTed to"},
+        .help = "callback that events are POSTed to; a new subscription needs one"},
     {.name = "types",
         .type = CLI_TEXT,
         .metavar = "TYPES",
@@ -207,6 +205,33 @@ static int run_unsubscribe(const struct cli_arguments *arguments)
     printf("subscription %s removed, with its cursor, secrets and parked events\n", name);
     return CLI_OK;
 }
+
+static const char SUBSCRIPTIONS_SQL[] =
+    "select name, url, array_to_string(event_types, ',') as types, state, batch_size,"
+    " max_in_flight, timeout_ms, max_attempts, retry_base_ms, retry_max_ms, on_dead"
+    "  from outbox.subscription where $1::text is null or name = $1 order by name";
+
+static int run_subscriptions(const struct cli_arguments *arguments)
+{
+    const char *name = cli_operand(arguments, 0);
+    AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
+    if (!connection)
+        return CLI_FAILED;
+    return cli_print_query(
+        arguments, connection, SUBSCRIPTIONS_SQL, &name, 1, "no such subscription");
+}
+
+static const struct cli_option subscriptions_options[] = {CLI_SOURCE_OPTION, CLI_JSON_OPTION};
+
+const struct cli_command CMD_SUBSCRIPTIONS = {
+    .name = "subscriptions",
+    .operands = "[NAME]",
+    .max_operands = 1,
+    .summary = "the subscriptions with all their settings",
+    .options = subscriptions_options,
+    .option_count = ARRAY_SIZE(subscriptions_options),
+    .run = run_subscriptions,
+};
 
 static const struct cli_option unsubscribe_options[] = {CLI_SOURCE_OPTION};
 

@@ -10,6 +10,7 @@ int main(int argc, char **argv)
     static const struct cli_command *const commands[] = {
         &CMD_INIT,
         &CMD_SUBSCRIBE,
+        &CMD_SUBSCRIPTIONS,
         &CMD_UNSUBSCRIBE,
         &CMD_RUN,
         &CMD_STATUS,

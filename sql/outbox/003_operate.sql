@@ -47,7 +47,7 @@ comment on function outbox.lock_subscription(text) is
     'Internal: locks the subscription''s row; an error when it does not exist.';
 
 create function outbox.subscribe(
-    name text, url text, event_types text[] default null, batch_size integer default null,
+    name text, url text default null, event_types text[] default null, batch_size integer default null,
     max_in_flight integer default null, timeout_ms integer default null,
     max_attempts integer default null, retry_base_ms integer default null,
     retry_max_ms integer default null, on_dead text default null, secret text default null,
@@ -58,14 +58,20 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
+    its_url constant text := coalesce(subscribe.url, (
+        select s.url from outbox.subscription s where s.name = subscribe.name));
     created boolean;
 begin
+    if its_url is null then
+        raise exception 'subscription "%" does not exist yet: it needs a url', name
+            using errcode = 'null_value_not_allowed';
+    end if;
     -- The position and the snapshot are of one statement. The floor is the last mark of the relay:
     -- it has committed, so the snapshot's xip lists whatever older transaction is still open.
     insert into outbox.subscription as s
            (name, url, event_types, batch_size, max_in_flight, timeout_ms, max_attempts,
             retry_base_ms, retry_max_ms, on_dead, position, snapshot, floor, start_position)
-    select subscribe.name, subscribe.url, coalesce(subscribe.event_types, '{*}'),
+    select subscribe.name, its_url, coalesce(subscribe.event_types, '{*}'),
            coalesce(subscribe.batch_size, 1), coalesce(subscribe.max_in_flight, 8),
            coalesce(subscribe.timeout_ms, 10000), coalesce(subscribe.max_attempts, 12),
            coalesce(subscribe.retry_base_ms, 1000), coalesce(subscribe.retry_max_ms, 600000),

@@ -22,14 +22,14 @@ class CommandLine:
         pg.query("postgres", f'drop database if exists "{database}" with (force)')
         self.dsn = pg.provision(database)
 
-    def __call__(self, *words, status=0, source=True):
+    def __call__(self, *words, status=0, source=True, stream=None):
         """Standard output, or standard error when `status` is not 0."""
         command = [str(process.binary("outbox-relay")), *words]
         if source:
             command += ["--source", self.dsn]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == status, f"{command}: {done.returncode}\n{done.stderr}"
-        return done.stderr if status else done.stdout
+        return getattr(done, stream or ("stderr" if status else "stdout"))
 
     def json(self, *words):
         return json.loads(self(*words, "--json"))
@@ -89,6 +89,33 @@ def test_what_is_not_given_keeps_its_value(run, billing):
     [row] = run.json("subscribe", billing, "--url", "http://127.0.0.1:9/events")
     assert (row["batch_size"], row["event_types"], row["on_dead"]) == (
         50, ["order.*", "user.created"], "block")
+
+
+def test_a_change_needs_no_url(run, billing):
+    assert "changed" in run("subscribe", billing, "--max-attempts", "7")
+    [row] = run.json("subscriptions", billing)
+    assert (row["max_attempts"], row["url"]) == (7, "http://127.0.0.1:9/events")
+    assert 'subscription "other" does not exist yet' in run("subscribe", "other", status=1)
+
+
+def test_subscriptions_are_listed_with_their_settings(run, billing):
+    run("subscribe", billing, "--types", "order.*,user.created")
+    shown = run("subscriptions")
+    assert "order.*,user.created" in shown and "max_in_flight" in shown
+    assert run("subscriptions", "nobody") == "no such subscription\n"
+
+
+def test_status_check_is_for_monitoring(run, billing):
+    run.pg.query(run.database, "update outbox.lease set valid_until = now() + interval '1 hour'")
+    assert run("status", "--check") == "ok\n"
+    run.park(billing, run.emit("1"), "dead")
+    run.pg.query(run.database, "update outbox.subscription set breaker = 'open',"
+                 " last_error = 'HTTP 503', last_error_at = now() + interval '1 day'")
+    wait.until(lambda: run.value("select lag_seconds from outbox.status") > 0, 10, "some lag")
+    run.pg.query(run.database, "update outbox.lease set valid_until = null")
+    problems = run("status", billing, "--check", "--max-lag", "0", status=1, stream="stdout")
+    assert [line.split(": ")[-1].split(" ", 1)[-1] for line in problems.splitlines()] == [
+        "relay is active", "503", "dead events", "s behind"]
 
 
 def test_a_secret_comes_from_a_file(run, billing, tmp_path):
@@ -197,7 +224,8 @@ WRONG_USE = [
     ([], "a command is missing"),
     (["frob"], "no command \"frob\""),
     (["subscribe"], "an argument is missing"),
-    (["subscribe", "x"], "--url URL is missing"),
+    (["status", "--check", "--watch"], "--check excludes"),
+    (["status", "--max-lag", "5"], "goes with --check"),
     (["subscribe", "x", "--url", "ftp://x"], "no http:// or https:// URL"),
     (["subscribe", "Bad Name", "--url", "http://x"], "the name \"Bad Name\" must be"),
     (["subscribe", "x", "--url", "http://x", "--types", "a,,b"], "empty event type"),
