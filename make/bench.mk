@@ -14,7 +14,7 @@ $(BENCH_PEERS): bench/peers/package.json bench/peers/package-lock.json
 	touch $@
 
 .PHONY: bench bench-smoke bench-document bench-programs bench-peers
-bench-programs: $(BUILD)/bin/outbox-relay $(BENCH_PROGRAMS)
+bench-programs: $(BUILD)/bin/outbox-relay $(BENCH_PROGRAMS) native
 bench-peers: $(BENCH_PEERS)
 
 bench: bench-programs bench-peers ## measure the relay beside its peers; ROW=single: only that row

@@ -97,12 +97,12 @@ class Cluster(pg.Cluster):
     def drop_database(self, name):
         self.query("postgres", f'drop database if exists "{name}" with (force)')
 
-    def pgbench(self, script, seconds, clients=32, threads=2, database=None):
-        """Runs a pgbench script; returns transactions per second."""
+    def pgbench(self, script, seconds, user, clients=32, threads=2):
+        """Runs a pgbench script as `user`; returns transactions per second."""
         done = subprocess.run(
             ["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", str(threads),
              "-T", str(seconds), "-f", str(script)],
-            env={**self.environment(database), "PATH": "/usr/bin:/bin"},
+            env={**self.environment(), "PGUSER": user, "PATH": "/usr/bin:/bin"},
             capture_output=True, text=True, check=True)
         for line in done.stdout.splitlines():
             if line.startswith("tps = "):

@@ -8,6 +8,9 @@ from lib import process
 from . import processes
 
 
+NATIVE_LIBRARY = process.BUILD / "native" / "outbox_emit.so"
+
+
 class Relay:
     """A publishing database made ready with `outbox-relay init`; run() starts the daemon."""
 
@@ -27,6 +30,13 @@ class Relay:
         self._command("subscribe", name, "--url", url, "--types", types, "--from-beginning",
                       "--batch-size", str(batch_size), "--max-in-flight", str(lanes),
                       "--timeout-ms", str(timeout_ms))
+
+    def use_native_emit(self, native):
+        """Whether outbox.emit() is the library's function or the one in PL/pgSQL."""
+        subprocess.run([process.binary("outbox-relay"), "init",
+                        *(["--native-library", NATIVE_LIBRARY] if native else ["--no-native"]),
+                        "--source", self._cluster.dsn(self._cluster.database, "postgres")],
+                       check=True, stdout=subprocess.DEVNULL)
 
     def unsubscribe(self, name="bench"):
         self._cluster.execute("select outbox.unsubscribe(%s)", (name,))

@@ -1,3 +1,1 @@
--- An event by the outbox.
-\set key random(1, 10000)
 select outbox.emit('order', :key::text, 'order.created', '{"orderId": 4711, "userId": 42, "status": "NEW", "version": 1, "total": "1999.9", "items": [{"productId": 7, "quantity": 3, "total": "999.9"}, {"productId": 1, "quantity": 1, "total": "1000"}]}');
