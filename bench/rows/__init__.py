@@ -1,13 +1,14 @@
 """The rows of the benchmark, by their names. Each module has a TITLE, a QUESTION and run(bench)."""
 
-from . import (backlog, batches, emit, endpoint_down, latency, memory, open_transaction, payload,
-               single, subscriptions)
+from . import (backlog, batches, emit, endpoint_down, instructions, latency, memory,
+               open_transaction, payload, single, subscriptions)
 
 ROWS = {
     "single": single,
     "batches": batches,
     "latency": latency,
     "emit": emit,
+    "instructions": instructions,
     "open-transaction": open_transaction,
     "memory": memory,
     "backlog": backlog,
