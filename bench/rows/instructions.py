@@ -21,11 +21,12 @@ CASES = {event: case for event, case in emit.EVENTS.items() if len(case[0]) == 1
 
 def _input(statement, transactions):
     """Each line is a transaction. Plans are generic after five executions."""
-    prepared = " ".join(statement.replace(":key::text", "$1").split())
+    lines = (line for line in statement.splitlines() if not line.startswith("--"))
+    prepared = " ".join(lines).replace(":key::text", "$1")
     keys = ((number * 7919) % 10_000 for number in range(transactions))
     return "\n".join([
         f"set session authorization {OWNER}",
-        f"prepare event(text) as {prepared.rstrip(';')}",
+        f"prepare event(text) as {prepared.strip().rstrip(';')}",
         *(f"execute event('{key}')" for key in keys), ""])
 
 

@@ -1,1 +1,2 @@
+-- What wakes relays that LISTEN, usually with each row.
 select pg_notify('bench', '');
