@@ -4,13 +4,15 @@
 #include <ctype.h>
 #include <stdio.h>
 
-/* Text for roff: backslashes and hyphens are themselves, no line begins with a control character.
- */
+/* Text for roff: backslashes and hyphens are themselves, no line begins with a control character,
+ * an empty line begins a paragraph. */
 static void print_escaped(const char *text)
 {
     for (bool line_start = true; *text; line_start = *text++ == '\n') {
         if (line_start && (*text == '.' || *text == '\''))
             fputs("\\&", stdout);
+        if (line_start && *text == '\n')
+            fputs(".Pp", stdout);
         if (*text == '\\')
             fputs("\\e", stdout);
         else if (*text == '-')
