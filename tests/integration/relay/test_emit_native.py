@@ -103,6 +103,16 @@ def test_edge_cases(both):
     assert 0 < refused < len(EDGES)
 
 
+def test_the_smallest_limit_of_the_payload(both):
+    """The native one asks for the limit only when the payload is larger than this."""
+    limit = ("update outbox.setting set max_payload = 1024", None)
+    for size in range(1020, 1029):
+        call = (CALL, with_argument(3, json.dumps("x" * (size - 2))))
+        results = [outcome(one.connect(), [limit, call, (LAST, None)]) for one in both]
+        assert results[0] == results[1]
+        assert (results[0][0] == "54000") == (size > 1024)
+
+
 def random_json(rng, depth=0):
     kind = rng.randrange(8 if depth < 4 else 5)
     if kind == 0:
@@ -251,7 +261,7 @@ def test_a_table_that_another_session_changes(outbox):
 
 @pytest.mark.parametrize("setting", [
     "set transaction read only", "set transaction isolation level serializable",
-    "set transaction isolation level repeatable read", "set local session_replication_role = origin",
+    "set transaction isolation level repeatable read",
     "set local search_path = ''", "savepoint a", "lock outbox.event"])
 def test_transactions(both, setting):
     results = [outcome(one.connect(), [(setting, None), (CALL, GOOD), (LAST, None)])
@@ -291,6 +301,33 @@ def test_an_error_leaves_nothing_behind(outbox):
     connection.commit()
     connection.close()
     assert outbox.query("select event_type from outbox.event") == [("good",)]
+
+
+@both_emits
+def test_whoever_may_emit_needs_no_other_permission(outbox, pg):
+    """Also where emit looks something up, and where somebody has added a trigger; and it leaves the
+    caller who it was."""
+    emitter = f"{outbox.database}_emitter"
+    pg.query("postgres", f'create role "{emitter}" login in role outbox_emitter')
+    pg.query("postgres", f'grant connect on database "{outbox.database}" to "{emitter}"')
+    connection = pg.connect(outbox.database, emitter)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select outbox.emit('a', '1', 'a.b', '{}') from generate_series(1, 500)")
+            cursor.execute(CALL, with_argument(3, json.dumps("x" * 2000)))
+            with pytest.raises(psycopg2.errors.InvalidParameterValue):
+                cursor.execute(CALL, with_argument(0, ""))
+            outbox.query(FUNCTION.format("new.event_type := current_user; return new;"))
+            outbox.query(TRIGGER.format("before insert", "event", "row"))
+            cursor.execute(CALL, GOOD)
+            assert outbox.query("select event_type from outbox.event where event_id = %s",
+                                cursor.fetchone()) == [(outbox.database,)]
+            cursor.execute("select current_user")
+            assert cursor.fetchone() == (emitter,)
+    finally:
+        connection.close()
+        pg.query(outbox.database, f'drop owned by "{emitter}"')
+        pg.query("postgres", f'drop role "{emitter}"')
 
 
 @both_emits
