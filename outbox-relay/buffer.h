@@ -27,7 +27,8 @@ static inline void buffer_add(struct buffer *buffer, const char *data, size_t le
 {
     if (buffer->capacity - buffer->length < length && !buffer_reserve(buffer, length))
         return;
-    memcpy(buffer->data + buffer->length, data, length);
+    if (length > 0) /* memcpy must not be given NULL, not even for nothing */
+        memcpy(buffer->data + buffer->length, data, length);
     buffer->length += length;
 }
 

@@ -57,13 +57,32 @@ static void find_route(struct http_request *request)
         require_problem(request, status);
 }
 
+/* Each part of the query is one pair of texts, as long as it stands there with three characters for
+ * each escape. */
+static void require_pairs(const struct http_request *request, const char *query)
+{
+    size_t pairs = 0;
+    for (; *query; query += *query == '&') {
+        size_t length = strcspn(query, "&"), decoded = length;
+        bool named = memchr(query, '=', length) != NULL;
+        for (size_t i = 0; i < length; i++)
+            decoded -= query[i] == '%' ? 2 : 0;
+        query += length;
+        if (length == 0)
+            continue;
+        REQUIRE(pairs < request->query_count);
+        const struct http_pair *pair = &request->query[pairs++];
+        REQUIRE(strlen(pair->name) + named + strlen(pair->value) == decoded);
+        REQUIRE(utf8_valid(pair->name, NULL) && utf8_valid(pair->value, NULL));
+    }
+    REQUIRE(pairs == request->query_count);
+}
+
 static void parse_query(struct http_request *request, const char *query)
 {
     int64_t page = -1, size = -1;
     if (http_query_parse(request, query) == 0) {
-        for (size_t i = 0; i < request->query_count; i++)
-            REQUIRE(utf8_valid(request->query[i].name, NULL) &&
-                    utf8_valid(request->query[i].value, NULL));
+        require_pairs(request, query);
         int status = http_page_query(request, "page", "size", &page, &size);
         if (status != 0)
             require_problem(request, status);

@@ -1,7 +1,7 @@
 /* Signatures of webhooks: accepted is just what was signed with one of the keys in good time.
  * Input: id, timestamp, signatures, body, with a NUL between them. The keys are new in each run; in
- * the signatures '$' stands for the right signature by the first key and '#' for that by the
- * second. */
+ * the signatures '$' stands for the right signature by the first key, '#' for that by the second,
+ * and '~' for one that is right but for one bit. */
 #include "outbox-relay/signer.h"
 #include "shared/base64.h"
 #include "shared/webhook.h"
@@ -20,6 +20,7 @@ static struct webhook_key keys[KEYS];
 struct message {
     char *id, *timestamp, *body;
     char right[KEYS][SIGNATURE_TEXT]; /* base64 of the HMAC */
+    char nearly_right[SIGNATURE_TEXT];
 };
 
 static void make_keys(void)
@@ -32,7 +33,7 @@ static void make_keys(void)
     }
 }
 
-static void sign(struct message *message)
+static void sign(struct message *message, uint64_t random)
 {
     AUTO_FREE char *text = NULL;
     int length = asprintf(&text, "%s.%s.%s", message->id, message->timestamp, message->body);
@@ -42,6 +43,8 @@ static void sign(struct message *message)
         REQUIRE(HMAC(EVP_sha256(), keys[i].bytes, (int)keys[i].length, (unsigned char *)text,
             (size_t)length, digest, NULL));
         base64_encode(digest, sizeof(digest), message->right[i]);
+        digest[random % sizeof(digest)] ^= (unsigned char)(1 << (random >> 8) % 8);
+        base64_encode(digest, sizeof(digest), message->nearly_right);
     }
 }
 
@@ -54,6 +57,8 @@ static char *fill_in(const char *pattern, const struct message *message)
             to = stpcpy(to, message->right[0]);
         else if (*pattern == '#')
             to = stpcpy(to, message->right[1]);
+        else if (*pattern == '~')
+            to = stpcpy(to, message->nearly_right);
         else
             *to++ = *pattern;
     }
@@ -105,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct message message = {.id = id, .timestamp = timestamp, .body = body};
     struct webhook_key parsed;
     make_keys();
-    sign(&message);
+    sign(&message, fuzz_hash(data, size));
     AUTO_FREE char *signatures = fill_in(pattern, &message);
     int ret = webhook_verify(keys, KEYS, id, timestamp, signatures, body, strlen(body), NOW);
     if (ret == 0)
