@@ -4,18 +4,51 @@
 
 #include <string.h>
 
-/* The newest events first found, the oldest of them printed first. */
+/* The rows of outbox.event_status, but found from the newest event backwards, so that few are
+ * looked at however many there are. What can't be there is not looked for: the planner knows the
+ * parameters. $1 event id, $2 subscription, $3 status, $4 type, $5 key, $6 rows; each may be null.
+ */
 static const char EVENTS_SQL[] =
-    "select id, event_id, event_type, aggregate_id, date_trunc('milliseconds', created_at)"
-    " as created_at, subscription, status, attempts, last_status, last_error"
-    "  from (select * from outbox.event_status"
-    "         where ($1::uuid is null or event_id = $1::uuid)"
-    "           and ($2::text is null or subscription = $2)"
-    "           and ($3::text is null or status = $3)"
-    "           and ($4::text is null or outbox.matches(array[$4], event_type))"
-    "           and ($5::text is null or aggregate_id = $5)"
-    "         order by id desc, subscription limit coalesce($6::integer, 20)) found"
-    " order by id, subscription";
+    "with stream as ("
+    " select e.id, e.event_id, e.event_type, e.aggregate_id, e.created_at,"
+    "        s.name as subscription,"
+    "        coalesce(d.status, case when outbox.is_settled(s, e.id, e.txid)"
+    "                                then 'delivered' else 'pending' end) as status,"
+    "        d.attempts, d.last_status, d.last_error"
+    "   from outbox.event e"
+    "        join outbox.subscription s on e.id > s.start_position"
+    "             and outbox.matches(s.event_types, e.event_type)"
+    "        left join outbox.delivery d on d.subscription = s.name and d.id = e.id"
+    "  where ($1::uuid is null or e.event_id = $1::uuid)"
+    "    and ($2::text is null or s.name = $2)"
+    "    and ($4::text is null or outbox.matches(array[$4], e.event_type))"
+    "    and ($5::text is null or e.aggregate_id = $5)"
+    "    and ($3::text is null or $3 in ('delivered', 'pending'))"
+    "    and ($3::text is null or d.status is null"
+    "         and outbox.is_settled(s, e.id, e.txid) = ($3 = 'delivered'))"
+    "    and ($3 is distinct from 'pending'"
+    "         or e.id > (select min(deep_floor) from outbox.subscription))"
+    "  order by e.id desc, s.name limit coalesce($6::integer, 20)"
+    "), parked as ("
+    " select d.id, d.event_id, d.event_type, d.aggregate_id, d.created_at, d.subscription,"
+    "        d.status, d.attempts, d.last_status, d.last_error"
+    "   from outbox.delivery d"
+    "  where ($1::uuid is null or d.event_id = $1::uuid)"
+    "    and ($2::text is null or d.subscription = $2)"
+    "    and ($4::text is null or outbox.matches(array[$4], d.event_type))"
+    "    and ($5::text is null or d.aggregate_id = $5)"
+    "    and ($3::text is null or d.status = $3)"
+    "    and ($3::text is not null or not exists ("
+    "         select from outbox.event e join outbox.subscription s on s.name = d.subscription"
+    "          where e.id = d.id and e.id > s.start_position"
+    "            and outbox.matches(s.event_types, e.event_type)))"
+    "  order by d.id desc, d.subscription limit coalesce($6::integer, 20)"
+    ") select id, event_id, event_type, aggregate_id,"
+    "         date_trunc('milliseconds', created_at) as created_at, subscription, status,"
+    "         attempts, last_status, last_error"
+    "    from (select * from (select * from stream union all select * from parked) found"
+    "           order by id desc, subscription limit coalesce($6::integer, 20)) newest"
+    "   order by id, subscription";
 
 static int run_events(const struct cli_arguments *arguments)
 {

@@ -30,8 +30,9 @@ static const char LEASE_SQL[] =
 
 /* $1 subscription or null, $2 seconds. One row for each thing that needs somebody. */
 static const char CHECK_SQL[] =
-    "select 'no relay is active' as problem from outbox.lease where " IS_ACTIVE " is not true"
-    " union all select subscription || p.problem from outbox.status s, lateral (values"
+    "with s as materialized (select * from outbox.status)"
+    " select 'no relay is active' as problem from outbox.lease where " IS_ACTIVE " is not true"
+    " union all select subscription || p.problem from s, lateral (values"
     " (state = 'disabled', ' is disabled: ' || coalesce(state_reason, '')),"
     " (breaker = 'open' and state = 'active', ': the endpoint is down: ' || coalesce(last_error, "
     "'')),"

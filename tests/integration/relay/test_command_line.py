@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import subprocess
 
 import pytest
@@ -107,12 +108,14 @@ def test_subscriptions_are_listed_with_their_settings(run, billing):
 
 def test_status_check_is_for_monitoring(run, billing):
     run.pg.query(run.database, "update outbox.lease set valid_until = now() + interval '1 hour'")
-    assert run("status", "--check") == "ok\n"
+    try:
+        assert run("status", "--check") == "ok\n"
+    finally:
+        run.pg.query(run.database, "update outbox.lease set valid_until = null")
     run.park(billing, run.emit("1"), "dead")
     run.pg.query(run.database, "update outbox.subscription set breaker = 'open',"
                  " last_error = 'HTTP 503', last_error_at = now() + interval '1 day'")
     wait.until(lambda: run.value("select lag_seconds from outbox.status") > 0, 10, "some lag")
-    run.pg.query(run.database, "update outbox.lease set valid_until = null")
     problems = run("status", billing, "--check", "--max-lag", "0", status=1, stream="stdout")
     assert [line.split(": ")[-1].split(" ", 1)[-1] for line in problems.splitlines()] == [
         "relay is active", "503", "dead events", "s behind"]
@@ -155,6 +158,28 @@ def test_events_are_found_by_id_key_type_and_status(run, billing):
     assert run.json("events", "--type", "user.*") == []
     assert len(run.json("events", "--type", "order.*", "--limit", "1")) == 1
     assert run("events", NO_EVENT) == "no such event\n"
+
+
+def test_events_are_those_of_the_view(run, billing):
+    """The command finds them in another way: delivered and waiting ones, parked ones, those whose
+    event has gone, or is not asked for any more."""
+    events = [run.emit(str(key)) for key in range(6)]
+    for event, status in zip(events, ("dead", "retrying", "blocked")):
+        run.park(billing, event, status)
+    run("subscribe", "users", "--url", NOWHERE, "--types", "user.*", "--from-beginning")
+    run.park("users", events[3], "dead")
+    run.pg.query(run.database, f"delete from outbox.event where event_id = '{events[0]}';"
+                 f" update outbox.subscription set position = (select id from outbox.event where"
+                 f" event_id = '{events[4]}'), snapshot = pg_current_snapshot()"
+                 f" where name = '{billing}'")
+    for status in (None, "delivered", "pending", "retrying", "blocked", "dead"):
+        where = f"where status = '{status}'" if status else ""
+        wanted = run.pg.query(run.database, "select event_id::text, subscription, status from"
+                              f" outbox.event_status {where} order by id, subscription")
+        found = run.json("events", "--limit", "10000", *(["--status", status] if status else []))
+        assert [(row["event_id"], row["subscription"], row["status"]) for row in found] == wanted
+        assert wanted
+    run("unsubscribe", "users")
 
 
 def test_a_dead_event_can_be_seen_redriven_and_skipped(run, billing):
@@ -210,7 +235,8 @@ def test_run_shows_on_a_terminal_what_waits(run, billing):
 
         def waits():
             nonlocal shown
-            shown += os.read(ours, 4096).decode()
+            if select.select([ours], [], [], 1)[0]:
+                shown += os.read(ours, 4096).decode()
             return "about 3 events to go" in shown
 
         wait.until(waits, 30, "the progress line")
