@@ -5,6 +5,7 @@
 #include "outbox-relay/configuration.h"
 #include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
+#include "outbox-relay/maintain.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/session.h"
@@ -23,7 +24,7 @@
 #define US_PER_S INT64_C(1000000)
 #define CURSOR_EVERY_US (200 * US_PER_MS)
 #define CONFIG_POLL_US (5 * US_PER_S) /* poll mode has no notifications */
-#define MAINTAIN_ANYWAY_US (3600 * US_PER_S)
+#define REMIND_US (600 * US_PER_S)
 #define RECONNECT_BASE_MS 100
 #define RECONNECT_MAX_MS 10000
 #define SMALLEST_SHARE ((size_t)256 * 1024)
@@ -48,7 +49,9 @@ static void set_state(struct source *source, enum source_state state)
 {
     if (source->state == state)
         return;
-    log_info("source", LOG_TEXT("source", source->name),
+    /* On the way to the others; while that fails again and again the failure is told. */
+    bool passing = state == SOURCE_CONNECTING || state == SOURCE_LOADING;
+    LOG_AT(passing ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "source", LOG_TEXT("source", source->name),
         LOG_TEXT("state", source_state_name(state)),
         LOG_TEXT("before", source_state_name(source->state)), LOG_INT("epoch", source->epoch));
     source->state = state;
@@ -85,7 +88,7 @@ static void drop_all(struct source *source)
     session_close(source);
     wake_stop(source);
     loop_timer_stop(source->loop, &source->cursor_timer);
-    loop_timer_stop(source->loop, &source->maintain_timer);
+    maintain_stop(source);
     loop_timer_stop(source->loop, &source->secret_timer);
     loop_timer_stop(source->loop, &source->config_timer);
     figures_stop(source);
@@ -98,7 +101,7 @@ static void drop_all(struct source *source)
         subscription_free(s);
     }
     configuration_free(source);
-    source->cursors_in_flight = source->maintaining = false;
+    source->cursors_in_flight = false;
     source->reload_wanted = source->reload_in_flight = false;
 }
 
@@ -109,8 +112,42 @@ static void on_reconnect(void *context)
     session_open(source);
 }
 
+/* What an operator may do about it; NULL: nothing but wait. */
+static const char *advice(const char *reason)
+{
+    if (strstr(reason, "outbox") && strstr(reason, "does not exist"))
+        return "run outbox-relay init for this database";
+    if (strstr(reason, "permission denied"))
+        return "grant outbox_relay to the role of this connection";
+    return NULL;
+}
+
+/* Once, and again from time to time while nothing else is wrong: an outage of hours must not hide
+ * everything else in the log. */
+static void tell_failure(struct source *source)
+{
+    int64_t now = loop_now(source->loop);
+    bool again = source->told && strcmp(source->told, source->failure) == 0;
+    if (again && now - source->told_us < REMIND_US)
+        return;
+    const char *hint = advice(source->failure);
+    log_warn("source begins anew", LOG_TEXT("source", source->name),
+        LOG_TEXT("reason", source->failure), LOG_INT("failures", source->failures + 1),
+        LOG_TEXT(hint ? "hint" : "next", hint ? hint : "it is tried again until it works"));
+    free(source->told);
+    source->told = strdup(source->failure); /* NULL is told again */
+    source->told_us = now;
+}
+
+static void forget_told(struct source *source)
+{
+    free(source->told);
+    source->told = NULL;
+}
+
 static void begin_anew(struct source *source)
 {
+    tell_failure(source);
     drop_all(source);
     free(source->failure); /* what came up meanwhile is a consequence */
     source->failure = NULL;
@@ -128,6 +165,7 @@ static void begin_anew(struct source *source)
 void source_standby(struct source *source)
 {
     source->failures = 0;
+    forget_told(source);
     set_state(source, SOURCE_STANDBY);
 }
 
@@ -152,9 +190,8 @@ void source_loaded(struct source *source)
     if (source->failure || source->state != SOURCE_LOADING)
         return;
     set_state(source, SOURCE_ACTIVE);
-    source->maintained_id = -1;
-    source->maintained_us = loop_now(source->loop);
-    loop_timer_start(source->loop, &source->maintain_timer, US_PER_S);
+    forget_told(source);
+    maintain_start(source);
     if (source->polling)
         loop_timer_start(source->loop, &source->config_timer, CONFIG_POLL_US);
     wake_start(source);
@@ -221,49 +258,6 @@ static void on_config_timer(void *context)
     source_reload(source);
     if (source->polling)
         loop_timer_start(source->loop, &source->config_timer, CONFIG_POLL_US);
-}
-
-static void on_maintained(void *context, PGresult *take_result)
-{
-    AUTO_RESULT PGresult *result = take_result;
-    struct source *source = context;
-    if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
-        source->maintained_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
-}
-
-static void on_maintain_done(void *context, const char *sqlstate)
-{
-    struct source *source = context;
-    source->maintaining = false;
-    /* Else it was the stop that ended it, or the connection's end, which has a line of its own. */
-    if (sqlstate && source->state == SOURCE_ACTIVE && !source->failure)
-        log_warn("outbox.maintain() failed", LOG_TEXT("source", source->name),
-            LOG_TEXT("error", source->refusal), LOG_TEXT("sqlstate", sqlstate));
-}
-
-/* Partitions: when there is something new, and once an hour for what has grown old. The snapshots
- * of idle subscriptions are written first: an old one would keep partitions. */
-static void on_maintain_timer(void *context)
-{
-    struct source *source = context;
-    char maintained[24];
-    const char *values[] = {maintained};
-    loop_timer_start(
-        source->loop, &source->maintain_timer, source->settings->maintain_interval_s * US_PER_S);
-    if (source->maintaining)
-        return;
-    bool old = loop_now(source->loop) - source->maintained_us > MAINTAIN_ANYWAY_US;
-    if (old || source->last_id > source->maintained_id) {
-        source->maintained_us = loop_now(source->loop);
-        for (struct subscription *s = source->subscriptions; s; s = s->next)
-            s->cursor_dirty |= !s->pending_head;
-        settle_cursors(source);
-    }
-    snprintf(maintained, sizeof(maintained), "%" PRId64, old ? -1 : source->maintained_id);
-    struct pg *pg = source->polling ? source->work : source->session;
-    source->maintaining = true;
-    pg_send(pg, &MAINTAIN, values, on_maintained, source);
-    pg_commit(pg, on_maintain_done, source);
 }
 
 /* Stop -------------------------------------------------------------------------------------------
@@ -359,11 +353,8 @@ static void turn(void *context)
         turn_stopping(source);
         return;
     }
-    if (source->failure) {
-        log_warn("source begins anew", LOG_TEXT("source", source->name),
-            LOG_TEXT("reason", source->failure));
+    if (source->failure)
         begin_anew(source);
-    }
     if (source->state == SOURCE_ACTIVE)
         turn_active(source);
 }
@@ -392,7 +383,7 @@ static void init_timers(struct source *source)
     source->reconnect_timer = (struct timer){.fire = on_reconnect, .context = source};
     source->stop_timer = (struct timer){.fire = on_stop_timer, .context = source};
     source->cursor_timer = (struct timer){.fire = on_cursor_timer, .context = source};
-    source->maintain_timer = (struct timer){.fire = on_maintain_timer, .context = source};
+    maintain_init(source);
     source->secret_timer = (struct timer){.fire = on_config_timer, .context = source};
     source->config_timer = (struct timer){.fire = on_config_timer, .context = source};
 }
@@ -409,6 +400,7 @@ static void source_free(struct source *source)
     free(source->conninfo);
     free(source->source_json);
     free(source->failure);
+    free(source->told);
     free(source);
 }
 

@@ -54,7 +54,9 @@ struct source {
     struct loop *loop;
     struct transport *transport;
     enum source_state state;
-    char *failure;     /* what ended the current attempt; handled in the next turn */
+    char *failure; /* what ended the current attempt; handled in the next turn */
+    char *told;    /* the failure in the log since it worked last */
+    int64_t told_us;
     char refusal[400]; /* what the server said when it refused a statement last */
     int failures;      /* in a row, for the backoff */
     struct timer reconnect_timer, stop_timer;
