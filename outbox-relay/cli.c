@@ -3,6 +3,7 @@
 
 #include "outbox-relay/cli_man.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -81,6 +82,19 @@ int cli_list(const struct cli_arguments *arguments, const char *name, const char
 const char *cli_operand(const struct cli_arguments *arguments, int index)
 {
     return index < arguments->operand_count ? arguments->operands[index] : NULL;
+}
+
+bool cli_check_event_id(const struct cli_arguments *arguments, const char *text)
+{
+    static const char pattern[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
+    size_t i = 0;
+    while (text && pattern[i] &&
+           (pattern[i] == '-' ? text[i] == '-' : isxdigit((unsigned char)text[i])))
+        i++;
+    if (!text || (!pattern[i] && !text[i]))
+        return true;
+    cli_complain(arguments, CLI_WRONG_USE, "the event id \"%s\" is no UUID", text);
+    return false;
 }
 
 /* Help */

@@ -69,6 +69,9 @@ int cli_list(
 /* The i-th operand; NULL when it was not given. */
 const char *cli_operand(const struct cli_arguments *arguments, int index);
 
+/* Whether an operand, which may be absent, is a UUID as people see it; tells when it is not. */
+bool cli_check_event_id(const struct cli_arguments *arguments, const char *text);
+
 /* One line on stderr, "outbox-relay COMMAND: …"; returns `status`. */
 int cli_complain(const struct cli_arguments *arguments, int status, const char *format, ...)
     PRINTF_LIKE(3, 4);

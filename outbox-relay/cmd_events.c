@@ -55,6 +55,8 @@ static int run_events(const struct cli_arguments *arguments)
     const char *parameters[] = {cli_operand(arguments, 0), cli_text(arguments, "subscription"),
         cli_text(arguments, "status"), cli_text(arguments, "type"), cli_text(arguments, "key"),
         cli_text(arguments, "limit")};
+    if (!cli_check_event_id(arguments, parameters[0]))
+        return CLI_WRONG_USE;
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
     if (!connection)
         return CLI_FAILED;

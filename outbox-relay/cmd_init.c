@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static int apply(const struct cli_arguments *arguments, struct db *db)
 {
@@ -31,7 +32,12 @@ static int grant_roles(const struct cli_arguments *arguments, PGconn *connection
         cli_query(arguments, connection, "select outbox.grant_roles()", NULL, 0);
     if (!result)
         return CLI_FAILED;
-    printf("roles: %s\n", PQgetvalue(result, 0, 0));
+    const char *outcome = PQgetvalue(result, 0, 0);
+    printf("roles: %s\n", outcome);
+    if (strncmp(outcome, "missing", strlen("missing")) == 0)
+        puts("  (the owner of the database needs none of them; for logins with fewer rights, let a "
+             "role "
+             "with CREATEROLE make them, and run init again)");
     return CLI_OK;
 }
 

@@ -15,6 +15,8 @@ static int run_redrive(const struct cli_arguments *arguments)
     if (all == (parameters[1] != NULL))
         return cli_complain(
             arguments, CLI_WRONG_USE, "name one EVENT_ID, or give --all for every dead event");
+    if (!cli_check_event_id(arguments, parameters[1]))
+        return CLI_WRONG_USE;
     AUTO_RESULT PGresult *result =
         cli_run_query(arguments, "select outbox.redrive($1, $2::uuid)", parameters, 2);
     if (!result)
@@ -46,6 +48,8 @@ const struct cli_command CMD_REDRIVE = {
 static int run_skip(const struct cli_arguments *arguments)
 {
     const char *parameters[] = {cli_operand(arguments, 0), cli_operand(arguments, 1)};
+    if (!cli_check_event_id(arguments, parameters[1]))
+        return CLI_WRONG_USE;
     AUTO_RESULT PGresult *result =
         cli_run_query(arguments, "select outbox.skip($1, $2::uuid)", parameters, 2);
     if (!result)

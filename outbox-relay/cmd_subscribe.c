@@ -1,4 +1,5 @@
 /* outbox-relay subscribe, unsubscribe and subscriptions. */
+#include "outbox-relay/allow.h"
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
@@ -46,9 +47,9 @@ static int check_use(const struct cli_arguments *arguments)
             "the name \"%s\" must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a "
             "letter or digit",
             name);
-    if (url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-        return cli_complain(
-            arguments, CLI_WRONG_USE, "--url: \"%s\" is no http:// or https:// URL", url);
+    if (url && !allow_url("", url))
+        return cli_complain(arguments, CLI_WRONG_USE,
+            "--url: \"%s\" is no http:// or https:// URL with a host and without a user", url);
     if (types &&
         (!*types || *types == ',' || strstr(types, ",,") || types[strlen(types) - 1] == ','))
         return cli_complain(

@@ -1,5 +1,7 @@
 """Partitions and retention: created ahead, dropped whole, never before their time."""
 
+import pytest
+
 from lib import wait
 from published import both_emits
 
@@ -126,3 +128,24 @@ def test_maintain_does_not_wait_behind_emitters(outbox):
     connection.close()
     assert outbox.value("select outbox.maintain()") == "3 created, 0 dropped"
     assert outbox.value("select count(*) from outbox.event_default") == 0
+
+
+@pytest.mark.parametrize("drawn", ["an event", "only an id"])
+def test_a_sequence_that_was_set_far_ahead(outbox, receiver, drawn):
+    """One wide partition reaches there, whether or not the default one has rows; ids may be huge."""
+    outbox.subscribe("s", receiver.url())
+    outbox.query("alter table outbox.event alter column id restart with 9000000000000000000")
+    events = outbox.emit() if drawn == "an event" else []
+    if not events:
+        outbox.query("select nextval('outbox.event_id_seq')")
+    created = int(outbox.value("select outbox.maintain()").split()[0])
+    assert 1 <= created <= 4
+    assert outbox.value("select count(*) from outbox.event_default") == 0
+    outbox.relay().wait_leader()
+    events += outbox.emit(count=3)
+    receiver.wait_for(len(events))
+    assert receiver.ids() == events
+    assert receiver.delivered[0]["sequence"] == f"0900000000000000000{1 if drawn == 'only an id' else 0}"
+    wait.until(lambda: outbox.status()["lag_events"] == 0, 10, "the cursor is stored")
+    outbox.query("select outbox.replay('s', 1)")
+    receiver.wait_for(2 * len(events))
