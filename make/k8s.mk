@@ -7,6 +7,8 @@ PROMETHEUS_OPERATOR_VERSION := v0.79.2
 TOOLS := $(abspath $(BUILD)/tools)
 HELM := $(TOOLS)/helm-$(HELM_VERSION)
 CRDS := $(TOOLS)/crds-$(CNPG_VERSION)-$(PROMETHEUS_OPERATOR_VERSION)
+CLUSTER := $(TOOLS)/cluster
+CNPG := $(TOOLS)/cnpg-$(CNPG_VERSION)
 K8S_PYTHON := $(TOOLS)/k8s-venv/bin/python3
 
 need_go = @command -v go >/dev/null || \
@@ -30,6 +32,28 @@ $(K8S_PYTHON): tests/k8s/requirements.txt
 	$(TOOLS)/k8s-venv/bin/pip -q install -r tests/k8s/requirements.txt || { rm -rf $(TOOLS)/k8s-venv; exit 1; }
 	@touch $@
 
-.PHONY: k8s-lint
+$(CLUSTER): tests/k8s/cluster/build.sh $(wildcard tests/k8s/cluster/programs/*.* tests/k8s/cluster/programs/*/*)
+	$(call need_go,builds Kubernetes)
+	tests/k8s/cluster/build.sh $@
+	@touch $@
+
+# The operator's program, and the manifests of its release.
+$(CNPG):
+	$(call need_go,builds CloudNativePG)
+	rm -rf $@.new
+	mkdir -p $@.new
+	cd "$$(go mod download -json github.com/cloudnative-pg/cloudnative-pg@$(CNPG_VERSION) | \
+		sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p')" && \
+		CGO_ENABLED=0 go build -buildvcs=false -ldflags '-s -w' -o $@.new/ ./cmd/manager && \
+		cp releases/cnpg-$(CNPG_VERSION:v%=%).yaml $@.new/release.yaml
+	mv $@.new $@
+
+.PHONY: k8s-lint k8s-test k8s-production-test
 k8s-lint: $(HELM) $(CRDS) $(K8S_PYTHON) ## render the Helm charts, validate and check the manifests
 	$(K8S_PYTHON) -B tests/k8s/lint.py $(HELM) $(CRDS)
+
+k8s-test: $(HELM) $(CLUSTER) $(K8S_PYTHON) ## the charts in a Kubernetes cluster that is built here, as root
+	@BUILD=$(BUILD) TOOLS=$(CLUSTER) HELM=$(HELM) PYTHON=$(K8S_PYTHON) tests/k8s/run.sh
+
+k8s-production-test: $(HELM) $(CLUSTER) $(CNPG) $(CRDS) ## the same with values-production.yaml: CloudNativePG
+	@BUILD=$(BUILD) TOOLS=$(CLUSTER) HELM=$(HELM) CNPG=$(CNPG) CRDS=$(CRDS) tests/k8s/run.sh production

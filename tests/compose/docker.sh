@@ -70,8 +70,8 @@ official_images() {
     done
 }
 
-# Sets BASE_IMAGE, POSTGRES_IMAGE and NGINX_IMAGE, which docker-compose.yml reads, and builds.
-build_images() {
+# Sets BASE_IMAGE, POSTGRES_IMAGE and NGINX_IMAGE, which docker-compose.yml reads.
+choose_images() {
     local began
     export BASE_IMAGE=debian:bookworm-slim POSTGRES_IMAGE=postgres:15-bookworm NGINX_IMAGE=nginx:1.28-bookworm
     began=$(now_us)
@@ -82,6 +82,11 @@ build_images() {
         BASE_IMAGE=$DEBIAN_STAND_IN POSTGRES_IMAGE=outbox-test-postgres NGINX_IMAGE=outbox-test-nginx
         echo "images: stand-ins for debian, postgres and nginx ($(seconds_since "$began") s)"
     fi
+}
+
+build_images() {
+    local began
+    choose_images
     began=$(now_us)
     # docker-compose 1.29 has docker build, for which BuildKit takes a plugin that may be missing.
     DOCKER_BUILDKIT=${DOCKER_BUILDKIT-0} COMPOSE_DOCKER_CLI_BUILD=1 compose build >"$WORK/build.log" 2>&1 || {
@@ -96,12 +101,17 @@ build_stand_ins() {
         "$ROOT/tests/compose/base-image.sh" "$DEBIAN_STAND_IN"
     local name
     for name in postgres nginx; do
-        DOCKER_BUILDKIT=0 docker build -q -t "outbox-test-$name" --build-arg "BASE=$DEBIAN_STAND_IN" \
-            -f "$ROOT/tests/compose/$name.Dockerfile" "$ROOT/tests/compose" >"$WORK/build.log" 2>&1 || {
-            tail -n 30 "$WORK/build.log" >&2
-            die "the stand-in for $name can't be built"
-        }
+        docker_build "outbox-test-$name" --build-arg "BASE=$DEBIAN_STAND_IN" \
+            -f "$ROOT/tests/compose/$name.Dockerfile" "$ROOT/tests/compose"
     done
+}
+
+# DOCKER_BUILD_NETWORK=host is for a daemon without networks.
+docker_build() { # TAG ARGUMENT…
+    DOCKER_BUILDKIT=0 docker build --network "${DOCKER_BUILD_NETWORK:-default}" -t "$@" >"$WORK/build.log" 2>&1 || {
+        tail -n 30 "$WORK/build.log" >&2
+        die "the image $1 can't be built"
+    }
 }
 
 # Asked of Docker, by the labels of both composes: docker-compose 1.29 takes a second for it.

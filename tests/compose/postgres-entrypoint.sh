@@ -2,8 +2,11 @@
 # Entry point of the stand-in for the official PostgreSQL image (postgres.Dockerfile). Like that one's,
 # it needs not be root, and runs a start-up script that is executable, but sources another.
 set -Eeo pipefail
+# Options alone are the server's, as in the official image.
+case ${1:-} in -*) set -- postgres "$@" ;; esac
 if [ "${1:-}" != postgres ]; then exec "$@"; fi
 [ "$(id -u)" != 0 ] || { echo "the stand-in is started as the user postgres only (uid 999)" >&2; exit 1; }
+mkdir -p "$PGDATA"
 chmod 700 "$PGDATA"
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
     : "${POSTGRES_PASSWORD_FILE:?set POSTGRES_PASSWORD_FILE}"

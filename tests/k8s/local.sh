@@ -1,0 +1,118 @@
+# shellcheck shell=bash
+# values-local.yaml: what is checked of it. Sourced by run.sh.
+
+# shellcheck disable=SC2034 # used by run.sh
+NODES=2 MORE_IMAGES=()
+
+make_more_images() { :; }
+
+prepare_cluster() {
+    local node
+    for node in 1 2; do local_volume "$node"; done
+}
+
+database_pod() {
+    echo postgres-0
+}
+
+install_shop() { # [HELM-ARGUMENT…]
+    as_user env HELM_ARGS="--set postgres.image=$DATABASE_IMAGE $*" "$ROOT/k8s/install.sh" local >"$WORK/install.log" 2>&1
+}
+
+# As the table in docs/kubernetes.md.
+check_rotation() {
+    shop patch secret shop-webhooks -p "{\"stringData\":{\"order.billing\":\"whsec_$(openssl rand -base64 32)\"}}" >/dev/null
+    install_shop || wrong "install.sh: $(tail -n 3 "$WORK/install.log")" || return 1
+    shop rollout restart deployment/billing >/dev/null
+    shop rollout status deployment/billing --timeout=120s >/dev/null || return 1
+    order_works || return 1
+    shop patch secret shop-db-order -p "{\"stringData\":{\"password\":\"$(openssl rand -hex 24)\"}}" >/dev/null
+    wait_until 150 password_is_mounted order || wrong "the pod does not see the new password" || return 1
+    shop exec postgres-0 -- /docker-entrypoint-initdb.d/10-shop.sh || return 1
+    shop rollout restart deployment/order >/dev/null
+    shop rollout status deployment/order --timeout=120s >/dev/null || return 1
+    order_works
+}
+
+password_is_mounted() { # ROLE
+    [ "$(shop exec postgres-0 -- cat "/secrets/$1/password")" = "$(password_of "$1")" ]
+}
+
+password_of() { # ROLE
+    shop get secret "shop-db-$1" -o jsonpath='{.data.password}' | base64 -d
+}
+
+check_drain() {
+    local node
+    node=$(shop get pod postgres-0 -o jsonpath='{.spec.nodeName}')
+    # The other one: PostgreSQL's volume is on this node.
+    node=node$((3 - ${node#node}))
+    kubectl drain "$node" --ignore-daemonsets --delete-emptydir-data --timeout=180s >"$WORK/drain.log" 2>&1 ||
+        wrong "drain: $(tail -n 1 "$WORK/drain.log")" || return 1
+    kubectl wait --for=condition=Available deployment -A --all --timeout=120s >/dev/null || return 1
+    wait_until 120 all_ready || wrong "not all pods are ready elsewhere" || return 1
+    order_works || return 1
+    kubectl uncordon "$node" >/dev/null
+}
+
+check_failed_migration() {
+    local before
+    before=$(pods)
+    ! install_shop --set database.sslmode=verify-full || wrong "install.sh does not fail" || return 1
+    [ "$(shop get jobs -o name)" = job.batch/auth-migrate ] || wrong "Jobs: $(shop get jobs -o name)" || return 1
+    shop logs job/auth-migrate | grep -q . || wrong "its Job has no logs" || return 1
+    [ "$(pods | grep -v auth-migrate)" = "$before" ] || wrong "pods have changed: $(diff <(pods) - <<<"$before")" || return 1
+    order_works
+}
+
+check_uninstall() {
+    local orders secrets
+    orders=$(orders) secrets=$(secrets)
+    as_user "$ROOT/k8s/uninstall.sh" >"$WORK/uninstall.log" 2>&1 || wrong "uninstall.sh: $(tail -n 1 "$WORK/uninstall.log")" || return 1
+    wait_until 60 only_postgres || wrong "$(shop get pods)" || return 1
+    install_shop || wrong "install.sh: $(tail -n 3 "$WORK/install.log")" || return 1
+    [ "$(orders)" = "$orders" ] || wrong "orders are gone" || return 1
+    [ "$(secrets)" = "$secrets" ] || wrong "secrets have changed" || return 1
+    order_works
+}
+
+only_postgres() {
+    [ "$(shop get pods -o name)" = pod/postgres-0 ]
+}
+
+check_uninstall_data() {
+    as_user "$ROOT/k8s/uninstall.sh" --data >"$WORK/uninstall.log" 2>&1 || wrong "uninstall.sh: $(tail -n 1 "$WORK/uninstall.log")" || return 1
+    ! kubectl get namespace shop >/dev/null 2>&1 || wrong "the namespace is still there" || return 1
+    [ -z "$(kubectl get clusterrole,clusterrolebinding,pv -o name -l app.kubernetes.io/part-of=outbox-shop)" ]
+}
+
+# Every pod tries every port of every other; strangers in and out of the namespace, too.
+check_network() {
+    kubectl apply -f "$ROOT/tests/k8s/strangers.yaml" >/dev/null
+    kubectl wait --for=condition=Ready pod/intruder -n shop --timeout=60s >/dev/null || return 1
+    kubectl wait --for=condition=Ready pod/stranger -n default --timeout=60s >/dev/null || return 1
+    as_user "$PYTHON" -B "$ROOT/tests/k8s/reach.py" || return 1
+    kubectl delete -f "$ROOT/tests/k8s/strangers.yaml" --wait=false >/dev/null
+}
+
+check_restricted() {
+    local said
+    said=$(shop run root --image="$ADDONS_IMAGE" --dry-run=server 2>&1) && wrong "it was let in" && return 1
+    [[ $said == *'violates PodSecurity "restricted'* ]] || wrong "$said"
+}
+
+check_all() {
+    check "k8s/install.sh local: all pods are ready, all hooks done" check_install
+    [ "${failed:?}" = 0 ] || return 0
+    check "the Postman collection passes through the Ingress" check_collection
+    check "who can reach whom is what the policies mean" check_network
+    check "a pod that is not restricted is refused" check_restricted
+    check "the active relay is killed: the other takes over" while_users_shop kill_active_relays
+    check "rolling restart: no answer is missing" while_users_shop restart_all
+    check "a failed migration stops the upgrade; the shop runs on" check_failed_migration
+    check "upgrade: nothing is changed, nothing restarts" check_upgrade
+    check "a password and a webhook secret are changed" check_rotation
+    check "a node is drained" check_drain
+    check "uninstall and install: the data is still there" check_uninstall
+    check "uninstall --data: nothing is left" check_uninstall_data
+}
