@@ -48,9 +48,6 @@ check_monitoring() {
     compose --profile monitoring up -d --no-build "${WATCHERS[@]}" >"$WORK/up.log" 2>&1 ||
         wrong "up: $(tail -n 3 "$WORK/up.log")" || return 1
     for service in "${WATCHERS[@]}"; do
-        case $service in
-        *-exporter) continue ;; # Prometheus tells
-        esac
         wait_until 90 is_healthy "$service" || wrong "$service is not healthy" || return 1
     done
     # The programs, and each watcher but Grafana.
