@@ -13,9 +13,9 @@ INSTANCE_IMAGE=outbox-test-cnpg-postgres:15
 MORE_IMAGES=("$OPERATOR_IMAGE" "$INSTANCE_IMAGE")
 
 make_more_images() {
-    docker_build "$OPERATOR_IMAGE" --target operator --build-arg "BASE=$BASE_IMAGE" -f "$CLUSTER/cnpg.Dockerfile" "$CNPG"
-    docker_build "$INSTANCE_IMAGE" --target instance --build-arg "POSTGRES_IMAGE=$POSTGRES_IMAGE" \
-        -f "$CLUSTER/cnpg.Dockerfile" "$CNPG"
+    local bases=(--build-arg "BASE=$BASE_IMAGE" --build-arg "POSTGRES_IMAGE=$POSTGRES_IMAGE")
+    docker_build "$OPERATOR_IMAGE" --target operator "${bases[@]}" -f "$CLUSTER/cnpg.Dockerfile" "$CNPG"
+    docker_build "$INSTANCE_IMAGE" --target instance "${bases[@]}" -f "$CLUSTER/cnpg.Dockerfile" "$CNPG"
 }
 
 prepare_cluster() {

@@ -102,8 +102,8 @@ keep_logs() {
 clean_up() {
     local status=$?
     trap - EXIT INT TERM
-    [ "$status" = 0 ] || keep_logs
-    if [ "${KEEP:-}" = yes ]; then
+    if [ "$status" != 0 ] && [ -e "$WORK/admin.conf" ]; then keep_logs; fi
+    if [ "${KEEP:-}" = yes ] && [ -n "${MACHINE_PID[control]:-}" ]; then
         echo "left running; nsenter -n -m -t ${MACHINE_PID[control]} env KUBECONFIG=$WORK/admin.conf $TOOLS/kubectl -n shop get pods"
         read -r -p 'Enter ends it. '
     fi

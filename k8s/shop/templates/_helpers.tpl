@@ -42,7 +42,8 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Startup, liveness and readiness on the port named http. */}}
+{{/* Startup, liveness and readiness on the port named http. The network's policies know a new pod some moments
+after it has started, and refuse what is sent to it before: it is not ready then. */}}
 {{- define "shop.probes" -}}
 startupProbe:
   httpGet: {path: /livez, port: http}
@@ -55,6 +56,7 @@ livenessProbe:
   failureThreshold: 3
 readinessProbe:
   httpGet: {path: /readyz, port: http}
+  initialDelaySeconds: 5
   periodSeconds: 5
   timeoutSeconds: 3
   failureThreshold: 2
