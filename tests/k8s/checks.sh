@@ -28,13 +28,13 @@ sources() {
 }
 
 all_ready() {
-    shop get pods -o json | jq -e '[.items[] | select(.metadata.deletionTimestamp == null)]
+    shop get pods -o json | jq -e '[.items[] | select(.metadata.deletionTimestamp == null and .status.phase != "Succeeded")]
         | length > 0 and all(any(.status.conditions[]; .type == "Ready" and .status == "True"))' >/dev/null
 }
 
 # Which pods there are, and how often their containers have started.
 pods() {
-    shop get pods -o json | jq -r '.items[] | "\(.metadata.name) \(.metadata.uid) \([.status.containerStatuses[].restartCount])"' | sort
+    shop get pods --field-selector status.phase=Running -o json | jq -r '.items[] | select(.metadata.deletionTimestamp == null) | "\(.metadata.name) \(.metadata.uid) \([.status.containerStatuses[].restartCount])"' | sort
 }
 
 subscriptions() {
@@ -42,12 +42,16 @@ subscriptions() {
     for source in $(sources); do query "$source" 'select current_database(), name, url from outbox.subscription order by name'; done
 }
 
+jobs_left() {
+    shop get jobs -l app.kubernetes.io/part-of=outbox-shop -o name
+}
+
 check_install() {
     echo "$NETWORK.11 arch.homework" >"$WORK/hosts"
     in_machine control mount --bind "$WORK/hosts" /etc/hosts
     install_shop || wrong "install.sh: $(tail -n 3 "$WORK/install.log")" || return 1
     all_ready || wrong "not all pods are ready" || return 1
-    [ -z "$(shop get jobs -o name)" ] || wrong "Jobs are left: $(shop get jobs -o name)" || return 1
+    [ -z "$(jobs_left)" ] || wrong "Jobs are left: $(jobs_left)" || return 1
     [ "$(subscriptions | wc -l)" = "$(grep -vc '^#' "$ROOT/deploy/subscriptions.tsv")" ] ||
         wrong "subscriptions: $(subscriptions)"
 }
@@ -89,14 +93,16 @@ more_orders_than() { # NUMBER
     [ "$(orders)" -gt "$1" ]
 }
 
-# Runs a command while users shop; they go on for a while. Nothing that they were told may be lost.
-while_users_shop() { # COMMAND…
-    local shopping status=0 before
+# Runs a command while users shop; they go on for a while. Nothing that they were told may be lost, and where
+# the command may cost no request, all have to be answered.
+while_users_shop() { # all|some COMMAND…
+    local shopping status=0 before answered=$1
+    shift
     rm -f "$WORK/stop-shopping"
     query postgres "drop role if exists auditor; create role auditor superuser login password '$AUDITOR_PASSWORD'" || return 1
     before=$(orders)
     as_user env PGHOST=127.0.0.1 PGPORT=15432 PGUSER=auditor PGPASSWORD="$AUDITOR_PASSWORD" \
-        /usr/bin/python3 -B "$ROOT/tests/k8s/shopping.py" "$BASE_URL" "$WORK/stop-shopping" &
+        /usr/bin/python3 -B "$ROOT/tests/k8s/shopping.py" "$BASE_URL" "$WORK/stop-shopping" "$answered" &
     shopping=$!
     wait_until 60 more_orders_than "$before" || wrong "nobody shops" || status=1
     [ "$status" = 1 ] || "$@" || status=1

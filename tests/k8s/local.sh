@@ -59,7 +59,7 @@ check_failed_migration() {
     local before
     before=$(pods)
     ! install_shop --set database.sslmode=verify-full || wrong "install.sh does not fail" || return 1
-    [ "$(shop get jobs -o name)" = job.batch/auth-migrate ] || wrong "Jobs: $(shop get jobs -o name)" || return 1
+    [ "$(jobs_left)" = job.batch/auth-migrate ] || wrong "Jobs: $(jobs_left)" || return 1
     shop logs job/auth-migrate | grep -q . || wrong "its Job has no logs" || return 1
     [ "$(pods | grep -v auth-migrate)" = "$before" ] || wrong "pods have changed: $(diff <(pods) - <<<"$before")" || return 1
     order_works
@@ -107,8 +107,8 @@ check_all() {
     check "the Postman collection passes through the Ingress" check_collection
     check "who can reach whom is what the policies mean" check_network
     check "a pod that is not restricted is refused" check_restricted
-    check "the active relay is killed: the other takes over" while_users_shop kill_active_relays
-    check "rolling restart: no answer is missing" while_users_shop restart_all
+    check "the active relay is killed: the other takes over" while_users_shop some kill_active_relays
+    check "rolling restart: no answer is missing" while_users_shop all restart_all
     check "a failed migration stops the upgrade; the shop runs on" check_failed_migration
     check "upgrade: nothing is changed, nothing restarts" check_upgrade
     check "a password and a webhook secret are changed" check_rotation
