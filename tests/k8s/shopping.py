@@ -1,7 +1,7 @@
 """Users shop through the Ingress while something is done to the cluster: when a file appears, they stop, and
 whatever they were told must be so, and every event must have reached everyone who subscribed to it.
 
-Usage: shopping.py URL STOP-FILE all|some    which requests have to be answered with 200 at once
+Usage: shopping.py URL STOP-FILE [all|some]    which requests have to be answered with 200 at once (some)
 (the databases: PGHOST, PGPORT, PGUSER, PGPASSWORD, a superuser)"""
 
 import sys
@@ -102,7 +102,7 @@ def main():
     statuses = dict(sorted(Counter(status for _, _, status, _ in samples).items()))
     print(f"    {len(samples)} requests, by status {statuses}; {counts['orders acknowledged']} orders and "
           f"{counts['deliveries checked']} deliveries checked")
-    if sys.argv[3] == "all" and set(statuses) != {200}:
+    if sys.argv[3:] == ["all"] and set(statuses) != {200}:
         problems.append("not every request was answered")
     for problem in problems[:10]:
         print(f"    {problem}")
