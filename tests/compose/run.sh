@@ -18,6 +18,8 @@ set -euo pipefail
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 # shellcheck source=scripts/lib/common.sh
 . "$ROOT/scripts/lib/common.sh"
+# shellcheck source=tests/check.sh
+. "$ROOT/tests/check.sh"
 # shellcheck source=tests/compose/docker.sh
 . "$ROOT/tests/compose/docker.sh"
 # shellcheck source=tests/compose/checks.sh
@@ -26,21 +28,7 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 . "$ROOT/tests/compose/monitoring.sh"
 
 PROGRAM=compose-test
-passed=0 failed=0
 DAEMON_PID=''
-
-check() { # NAME FUNCTION [ARGUMENT…]
-    local name=$1 began
-    shift
-    began=$(now_us)
-    if "$@"; then
-        passed=$((passed + 1))
-        printf '%sok%s    %s %s(%s s)%s\n' "$GREEN" "$PLAIN" "$name" "$DIM" "$(seconds_since "$began")" "$PLAIN"
-    else
-        failed=$((failed + 1))
-        printf '%sFAIL%s  %s\n' "$RED" "$PLAIN" "$name"
-    fi
-}
 
 thorough() { # NAME FUNCTION [ARGUMENT…]: a check that SHORT leaves out
     [ -n "${SHORT:-}" ] || check "$@"

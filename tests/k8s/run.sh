@@ -19,6 +19,8 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 CLUSTER=$ROOT/tests/k8s/cluster
 # shellcheck source=scripts/lib/common.sh
 . "$ROOT/scripts/lib/common.sh"
+# shellcheck source=tests/check.sh
+. "$ROOT/tests/check.sh"
 # shellcheck source=tests/compose/docker.sh
 . "$ROOT/tests/compose/docker.sh"
 # shellcheck source=tests/k8s/cluster/machine.sh
@@ -34,21 +36,7 @@ MODE=${1:-local}
 . "$ROOT/tests/k8s/$MODE.sh"
 
 PROGRAM=k8s-test
-passed=0 failed=0
 DAEMON_PID=''
-
-check() { # NAME FUNCTION [ARGUMENT…]
-    local name=$1 began
-    shift
-    began=$(now_us)
-    if "$@"; then
-        passed=$((passed + 1))
-        printf '%sok%s    %s %s(%s s)%s\n' "$GREEN" "$PLAIN" "$name" "$DIM" "$(seconds_since "$began")" "$PLAIN"
-    else
-        failed=$((failed + 1))
-        printf '%sFAIL%s  %s\n' "$RED" "$PLAIN" "$name"
-    fi
-}
 
 make_images() {
     local bases
