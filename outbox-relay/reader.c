@@ -1,14 +1,12 @@
 /* See reader.h. */
 #include "outbox-relay/reader.h"
+#include "outbox-relay/pg_text.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
-#define NUMBER_SIZE 24
 #define ROWS_AT_ONCE 2000
 #define READERS_PER_TICK 4
 #define MARK_EVERY 500 /* ids; see cursor.c */
@@ -321,22 +319,16 @@ static void on_tick_done(void *context, const char *sqlstate)
 /* Tick -------------------------------------------------------------------------------------------
  */
 
-static const char *number(int64_t value, char text[NUMBER_SIZE])
-{
-    snprintf(text, NUMBER_SIZE, "%" PRId64, value);
-    return text;
-}
-
 static void send_late(struct tick *tick, struct tick_part *part)
 {
     const struct cursor *c = &part->reader->cursor;
     char position[NUMBER_SIZE], floor[NUMBER_SIZE], deep_floor[NUMBER_SIZE], late[NUMBER_SIZE],
         rows[NUMBER_SIZE], bytes[NUMBER_SIZE];
-    const char *values[] = {number(c->position, position), c->snapshot->text,
-        number(c->floor, floor), number(c->deep_floor, deep_floor),
-        c->deep_floor < c->floor ? c->snapshot->running : "{}", number(c->late_position, late),
-        c->late_snapshot ? c->late_snapshot->text : NULL, number(tick->rows, rows),
-        number(tick->bytes, bytes)};
+    const char *values[] = {number_text(c->position, position), c->snapshot->text,
+        number_text(c->floor, floor), number_text(c->deep_floor, deep_floor),
+        c->deep_floor < c->floor ? c->snapshot->running : "{}", number_text(c->late_position, late),
+        c->late_snapshot ? c->late_snapshot->text : NULL, number_text(tick->rows, rows),
+        number_text(tick->bytes, bytes)};
     part->asked_late = true;
     pg_send(tick->source->work, &READ_LATE, values, on_late, part);
 }
@@ -344,8 +336,8 @@ static void send_late(struct tick *tick, struct tick_part *part)
 static void send_fresh(struct tick *tick, struct tick_part *part)
 {
     char position[NUMBER_SIZE], rows[NUMBER_SIZE], bytes[NUMBER_SIZE];
-    const char *values[] = {number(part->reader->cursor.position, position),
-        number(tick->rows, rows), number(tick->bytes, bytes)};
+    const char *values[] = {number_text(part->reader->cursor.position, position),
+        number_text(tick->rows, rows), number_text(tick->bytes, bytes)};
     part->asked_fresh = true;
     pg_send(tick->source->work, &READ_NEW, values, on_fresh, part);
 }
@@ -357,7 +349,7 @@ static void send_mark(struct source *source)
     if (source->last_id < marked + MARK_EVERY)
         return;
     char position[NUMBER_SIZE];
-    const char *values[] = {number(source->last_id, position)};
+    const char *values[] = {number_text(source->last_id, position)};
     pg_send(source->work, &TAKE_MARK, values, source_on_mark, source);
     pg_commit(source->work, NULL, NULL);
 }
