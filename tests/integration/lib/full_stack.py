@@ -12,8 +12,7 @@ from pathlib import Path
 import psycopg2
 import requests
 
-from . import wait
-from .process import ROOT
+from . import process, wait
 
 SERVICES = ["auth", "user-profile", "billing", "order", "notification", "product", "price"]
 DATABASES = [service.replace("-", "_") for service in SERVICES]
@@ -52,7 +51,7 @@ class FullStack:
 
     def _run(self, *arguments):
         done = subprocess.run(
-            [str(ROOT / "scripts" / "stack"), *arguments, "--run-dir", str(self.directory)],
+            [str(process.ROOT / "scripts" / "stack"), *arguments, "--run-dir", str(self.directory)],
             capture_output=True, text=True, timeout=120, check=False,
             env={**os.environ, **SETTINGS})
         assert done.returncode == 0, \
@@ -77,8 +76,8 @@ class FullStack:
     @contextmanager
     def paused(self, part):
         """The program hangs (SIGSTOP) meanwhile."""
-        os.kill(self.pid(part), signal.SIGSTOP)
         try:
+            process.freeze(self.pid(part))
             yield
         finally:
             os.kill(self.pid(part), signal.SIGCONT)

@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from . import wait
+
 ROOT = Path(__file__).resolve().parents[3]
 BUILD = Path(os.environ.get("BUILD", ROOT / "build"))
 if not BUILD.is_absolute():
@@ -39,6 +41,19 @@ def stop(process, stop_signal=signal.SIGTERM, timeout_s=20):
         process.kill()
         process.wait()
         raise AssertionError(f"{process.args[0]} did not stop in {timeout_s} s: killed") from None
+
+
+def _has_stopped(pid):
+    # The state comes after the name, which may have spaces and parentheses of its own.
+    return all(stat.read_text().rpartition(")")[2].split()[0] == "T"
+               for stat in Path(f"/proc/{pid}/task").glob("*/stat"))
+
+
+def freeze(pid):
+    """SIGSTOP; returns when every thread has stopped, for on a busy machine one may still go on for a
+    moment. SIGCONT wakes them."""
+    os.kill(pid, signal.SIGSTOP)
+    wait.until(lambda: _has_stopped(pid), 10, f"process {pid} to stop")
 
 
 def directory(name):
