@@ -29,7 +29,8 @@ def write():
         raise FileNotFoundError(f"no results in {RESULTS}: run make bench")
     for result in results:
         content = (f"{result['markdown']}\n\n{result['machine']['date']}, {result['rounds']} rounds, "
-                   f"load before: {result['load_before']:.1f}. `make bench ROW={result['row']}`")
+                   f"load before: {result['load_before']:.1f}, stolen by the hypervisor: "
+                   f"{result['stolen']:.2%}. `make bench ROW={result['row']}`")
         text = _fill(text, result["row"], content)
     newest = max(results, key=lambda result: result["machine"]["date"])
     DOCUMENT.write_text(_fill(text, "machine", _machine(newest["machine"])))

@@ -34,6 +34,14 @@ def _node():
         return "not installed"
 
 
+def stolen_s():
+    """Seconds that the hypervisor gave to others while this machine's processors had work, since its
+    start, of all processors together. What they cost shows in the tails of latencies first."""
+    names = "cpu user nice system idle iowait irq softirq steal".split()
+    first_line = Path("/proc/stat").read_text().splitlines()[0].split()
+    return int(first_line[names.index("steal")]) / os.sysconf("SC_CLK_TCK")
+
+
 def describe(directory):
     cpu = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
     memory = int(re.search(r"MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text())[1])
