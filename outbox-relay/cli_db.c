@@ -4,7 +4,11 @@
 #include <string.h>
 
 #define CONNECT_TIMEOUT_S "10"
-#define STATEMENT_OPTIONS "-c statement_timeout=60s -c lock_timeout=10s"
+/* For the transaction, not the session: a pool may be between, which refuses options at the start
+ * and passes a session on to others. Compiling expressions takes more time than it saves. */
+#define BEGIN \
+    "begin; set local statement_timeout = '60s'; set local lock_timeout = '10s'; " \
+    "set local jit = off"
 
 /* libpq ends its messages with a line feed, and may put several lines. */
 static int complain_in_one_line(const struct cli_arguments *arguments, const char *message)
@@ -22,10 +26,9 @@ static int complain_in_one_line(const struct cli_arguments *arguments, const cha
 
 PGconn *cli_connect(const struct cli_arguments *arguments)
 {
-    const char *const keys[] = {
-        "dbname", "connect_timeout", "fallback_application_name", "options", NULL};
+    const char *const keys[] = {"dbname", "connect_timeout", "fallback_application_name", NULL};
     const char *const values[] = {
-        cli_text(arguments, "source"), CONNECT_TIMEOUT_S, "outbox-relay", STATEMENT_OPTIONS, NULL};
+        cli_text(arguments, "source"), CONNECT_TIMEOUT_S, "outbox-relay", NULL};
     PGconn *connection = PQconnectdbParams(keys, values, 1);
     if (PQstatus(connection) == CONNECTION_OK)
         return connection;
@@ -53,16 +56,49 @@ static void complain_of_result(
         complain_in_one_line(arguments, PQerrorMessage(connection));
 }
 
+static bool has_worked(
+    const struct cli_arguments *arguments, PGconn *connection, const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+        return true;
+    complain_of_result(arguments, connection, result);
+    return false;
+}
+
+static bool run(const struct cli_arguments *arguments, PGconn *connection, const char *sql)
+{
+    AUTO_RESULT PGresult *result = PQexec(connection, sql);
+    return has_worked(arguments, connection, result);
+}
+
+bool cli_begin(const struct cli_arguments *arguments, PGconn *connection)
+{
+    return run(arguments, connection, BEGIN);
+}
+
+bool cli_commit(const struct cli_arguments *arguments, PGconn *connection)
+{
+    return run(arguments, connection, "commit");
+}
+
 PGresult *cli_query(const struct cli_arguments *arguments, PGconn *connection, const char *sql,
     const char *const *parameters, int count)
 {
+    bool alone = PQtransactionStatus(connection) == PQTRANS_IDLE;
+    if (alone && !cli_begin(arguments, connection))
+        return NULL;
     PGresult *result = PQexecParams(connection, sql, count, NULL, parameters, NULL, NULL, 0);
-    ExecStatusType status = PQresultStatus(result);
-    if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-        return result;
-    complain_of_result(arguments, connection, result);
-    PQclear(result);
-    return NULL;
+    if (!has_worked(arguments, connection, result)) {
+        PQclear(result);
+        PQclear(PQexec(connection, "rollback"));
+        return NULL;
+    }
+    if (alone && !cli_commit(arguments, connection)) {
+        PQclear(result);
+        return NULL;
+    }
+    return result;
 }
 
 PGresult *cli_run_query(const struct cli_arguments *arguments, const char *sql,

@@ -1,5 +1,5 @@
-/* What the commands other than `run` need of the database: one connection, one statement, and a
- * reason for people when it fails. */
+/* What the commands other than `run` need of the database: one connection, statements, and a reason
+ * for people when one fails. A pool that passes sessions on may be between. */
 #ifndef RELAY_CLI_DB_H
 #define RELAY_CLI_DB_H
 
@@ -18,9 +18,13 @@
 /* Connects to --source. Returns NULL after telling why on stderr; else the caller's to PQfinish. */
 PGconn *cli_connect(const struct cli_arguments *arguments);
 
-/* Runs a statement with text parameters (NULL is SQL null). Returns NULL after telling why on
- * stderr, the server's message and hint; else the caller's to PQclear. A database without the
- * outbox is told so. */
+/* Begin and end a transaction of several statements. Return false after telling why on stderr. */
+MUST_CHECK bool cli_begin(const struct cli_arguments *arguments, PGconn *connection);
+MUST_CHECK bool cli_commit(const struct cli_arguments *arguments, PGconn *connection);
+
+/* Runs a statement with text parameters (NULL is SQL null), in a transaction of its own when none
+ * has begun. Returns NULL after telling why on stderr, the server's message and hint, and rolling
+ * back; else the caller's to PQclear. A database without the outbox is told so. */
 PGresult *cli_query(const struct cli_arguments *arguments, PGconn *connection, const char *sql,
     const char *const *parameters, int count);
 

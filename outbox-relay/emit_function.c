@@ -58,9 +58,9 @@ static bool run(const struct cli_arguments *arguments, PGconn *connection, const
  */
 static int replace(const struct cli_arguments *arguments, PGconn *connection, const char *sql)
 {
-    bool done = run(arguments, connection, "begin") &&
+    bool done = cli_begin(arguments, connection) &&
                 run(arguments, connection, "select pg_advisory_xact_lock(1329747032, 3)") &&
-                run(arguments, connection, sql) && run(arguments, connection, "commit");
+                run(arguments, connection, sql) && cli_commit(arguments, connection);
     return done ? CLI_OK : CLI_FAILED;
 }
 

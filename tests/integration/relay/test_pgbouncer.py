@@ -185,3 +185,34 @@ def test_the_pool_dies_and_comes_back(bouncer, outboxes, receiver, start_relay):
     events += [emit(bouncer, outbox, str(number % KEYS)) for number in range(30)]
     wait.until(lambda: set(receiver.ids()) >= set(events), 20, "all events")
     receiver.assert_complete_in_order(events)
+
+
+def test_commands_through_the_pool(bouncer, outboxes, receiver, start_relay):
+    """Where the pool is all that one can reach. They leave nothing in the session they shared."""
+    outbox = outboxes[0]
+    dsn = bouncer.dsn(outbox.database, outbox.database)
+
+    def session():
+        connection = bouncer.connect(outbox.database, outbox.database)
+        try:
+            with connection.cursor() as cursor:
+                # The name is set by the pool itself.
+                cursor.execute("select name, setting from pg_settings where source = 'session'"
+                               " and name <> 'application_name' order by name")
+                return cursor.fetchall()
+        finally:
+            connection.close()
+
+    before = session()
+    outbox.run("subscribe", "s", "--url", receiver.url(), dsn=dsn)
+    relay = start_relay()
+    wait.until(lambda: leads_both(relay), 20, "the relay")
+    events = [emit(bouncer, outbox, str(number)) for number in range(5)]
+    receiver.wait_for(5)
+    for words in (["status"], ["status", "--json"], ["events", "--limit", "3"], ["dead", "s"],
+                  ["secrets", "s"], ["subscriptions"], ["pause", "s"],
+                  ["redrive", "s", "--all"], ["resume", "s"], ["replay", "s", "--from-id", "1"]):
+        outbox.run(*words, dsn=dsn)
+    receiver.wait_for(10)
+    assert sorted(receiver.ids()) == sorted(events * 2)
+    assert session() == before
