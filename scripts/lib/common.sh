@@ -34,8 +34,10 @@ seconds_since() {
     printf '%d.%02d' $((us / 1000000)) $((us % 1000000 / 10000))
 }
 
-need_tool() { # TOOL PACKAGE
-    command -v "$1" >/dev/null 2>&1 || die "$1 is missing: run 'make deps' (Debian package $2)"
+need_tool() { # TOOL PACKAGE [GROUP of scripts/deps]
+    local install='make deps'
+    [ -z "${3:-}" ] || install="scripts/deps $3"
+    command -v "$1" >/dev/null 2>&1 || die "$1 is missing: run '$install' (Debian package $2)"
 }
 
 random_hex() { # BYTES
