@@ -399,6 +399,7 @@ bool readers_tick(struct source *source)
     tick->bytes = bytes;
     tick->rows = bytes / ROW_OVERHEAD < ROWS_AT_ONCE ? bytes / ROW_OVERHEAD : ROWS_AT_ONCE;
     tick->began_us = loop_now(source->loop);
+    wake_before_tick(source);
     source->tick = tick;
     send_tick(tick);
     return true;

@@ -86,12 +86,20 @@ static void after_empty_tick(struct source *source)
     struct wake *wake = &source->wake;
     if (source->polling)
         wait_us(source, source->settings->poll_interval_ms * US_PER_MS);
-    else if (wake->state == WAKE_FINAL)
+    else if (wake->state == WAKE_FINAL && wake->tick_locked)
         fall_asleep(source);
+    else if (wake->state == WAKE_FINAL)
+        poll_now(source); /* it began before the lock was there */
     else if (wake->state == WAKE_AWAKE && ++wake->idle_reads < IDLE_READS)
         wait_us(source, IDLE_WAIT_US);
     else if (wake->state == WAKE_AWAKE)
         try_to_sleep(source);
+}
+
+void wake_before_tick(struct source *source)
+{
+    struct wake *wake = &source->wake;
+    wake->tick_locked = wake->state == WAKE_FINAL || wake->state == WAKE_ASLEEP;
 }
 
 static int64_t next_pace_us(struct wake *wake, int64_t took_us)

@@ -16,6 +16,8 @@ enum tick_outcome {
     TICK_MANY, /* a backlog: there are likely more */
 };
 
+/* A tick begins: whether the relay holds the sleep lock now. */
+void wake_before_tick(struct source *source);
 /* A tick is over, `took_us` microseconds after it began. */
 void wake_after_tick(struct source *source, enum tick_outcome outcome, int64_t took_us);
 /* A notification came. */

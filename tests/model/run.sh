@@ -38,7 +38,7 @@ expect() { # MODEL MUTANT pass|fail SAFETY-OPTIONS
 
 # The sleeping relay at the end of the wake-up model is no deadlock (-E), the claim covers it.
 expect wakeup 0 pass -E
-for mutant in 1 2 3 4 5; do expect wakeup $mutant fail -E; done
+for mutant in 1 2 3 4 5 6; do expect wakeup $mutant fail -E; done
 expect lease 0 pass
 for mutant in 1 2 3; do expect lease $mutant fail; done
 echo "$passed passed, $failed failed"

@@ -11,6 +11,7 @@
  *   3  LISTEN only after the last read
  *   4  emit sends no NOTIFY when it is refused
  *   5  the relay waits without the lock
+ *   6  a read that began before the lock was got counts as the last one
  */
 #ifndef MUTANT
 #define MUTANT 0
@@ -66,10 +67,17 @@ active [EMITTERS] proctype emitter()
     od
 }
 
-/* One read under one snapshot, and the delivery of what it found. */
+/* What a read under the snapshot `seen` found is delivered. */
+inline deliver()
+{
+    found = (seen != delivered);
+    delivered = seen;
+    seen = 0 /* fewer states */
+}
+
 inline read_and_deliver()
 {
-    atomic { seen = committed; found = (seen != delivered); delivered = seen }
+    atomic { seen = committed; deliver() }
 }
 
 /* The server may end the session, LOSSES times at most: its lock, its LISTEN and the notifications
@@ -104,7 +112,7 @@ active proctype clock()
 active proctype relay()
 {
     byte seen;
-    bool found;
+    bool found, early;
 
 connect:
     lost = false;
@@ -122,15 +130,36 @@ scan:
     :: else
     fi;
 fall_asleep:
+    /* A read for another reason may be under way while the lock is asked for. */
+    if
+    :: atomic { seen = committed; early = true }
+    :: early = false
+    fi;
 #if MUTANT != 5
     atomic {
         if
         :: lost -> goto connect
         :: !lost && shared == 0 -> exclusive = true
-        :: !lost && shared > 0 -> goto scan /* an emitter is in flight: poll again soon */
+        :: !lost && shared > 0 -> early = false; seen = 0; goto scan /* an emitter is in flight: poll again soon */
         fi
     }
 #endif
+    atomic {
+        if
+        :: early ->
+            early = false;
+            deliver();
+            if
+            :: found -> exclusive = false; goto scan
+#if MUTANT == 6
+            :: else -> goto wait
+#else
+            :: else
+#endif
+            fi
+        :: else
+        fi
+    };
 #if MUTANT != 1
     read_and_deliver();
     atomic { if :: found -> exclusive = false; goto scan :: else fi };
@@ -138,6 +167,7 @@ fall_asleep:
 #if MUTANT == 3
     atomic { if :: lost -> goto connect :: else -> listening = true fi };
 #endif
+wait:
     atomic {
         if
         :: lost -> goto connect
