@@ -25,6 +25,12 @@ void breaker_init(struct subscription *s)
     s->breaker_timer = (struct timer){.fire = on_timer, .context = s};
 }
 
+void breaker_restore(struct subscription *s, bool was_open)
+{
+    s->failures = 0;
+    set_state(s, was_open ? BREAKER_HALF_OPEN : BREAKER_CLOSED);
+}
+
 bool breaker_lets_through(const struct subscription *s)
 {
     return s->breaker == BREAKER_CLOSED || (s->breaker == BREAKER_HALF_OPEN && s->in_flight == 0);
@@ -61,7 +67,7 @@ void breaker_failure(struct subscription *s, const char *error, int64_t retry_af
     if (s->breaker == BREAKER_OPEN &&
         (retry_after_s <= 0 || s->breaker_timer.due_us >= loop_now(loop) + wait_ms * 1000))
         return;
-    if (s->breaker == BREAKER_CLOSED)
+    if (s->failures == 1 && s->breaker != BREAKER_OPEN)
         log_warn("endpoint is down", LOG_TEXT("source", s->source->name),
             LOG_TEXT("subscription", s->name), LOG_TEXT("error", error),
             LOG_INT("retry_in_ms", wait_ms));

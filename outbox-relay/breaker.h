@@ -7,6 +7,10 @@
 
 void breaker_init(struct subscription *subscription);
 
+/* As the relay before left it: one that was open is on trial, so that the first answer closes it,
+ * also in the database. */
+void breaker_restore(struct subscription *subscription, bool was_open);
+
 /* Whether another request may be started now. */
 bool breaker_lets_through(const struct subscription *subscription);
 

@@ -3,6 +3,7 @@
 #include "outbox-relay/breaker.h"
 #include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
+#include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/secret.h"
 #include "outbox-relay/statements.h"
@@ -210,7 +211,7 @@ static void apply_parked_keys(struct source *source, const PGresult *rows)
     }
     for (struct subscription *s = source->subscriptions; s; s = s->next) {
         keyset_sweep(&s->parked);
-        s->retry_due = true; /* what is due may have changed */
+        parking_unload(s); /* what is due may have changed */
     }
 }
 

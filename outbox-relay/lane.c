@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#define KEEP_BODY 262144 /* a larger body's memory is given back */
+#define KEEP_BODY 65536 /* a larger body's memory is given back */
 /* After so many broken requests an event is sent alone, and other keys before it; after so many
  * between which others got through, it counts as refused. */
 #define SUSPECT_CRASHES 2
@@ -28,13 +28,23 @@ void lane_init(struct lane *lane, struct subscription *subscription, bool for_pa
     lane->tail = &lane->head;
 }
 
+static void request_ended(struct lane *lane)
+{
+    struct subscription *s = lane->subscription;
+    if (s->source->sending_bytes >= (size_t)s->source->settings->buffer_bytes)
+        source_wants_turn(s->source); /* other subscriptions may have waited for room */
+    s->source->sending_bytes -= lane->body.length;
+    s->sending_bytes -= lane->body.length;
+    s->in_flight--;
+    lane->in_flight = false;
+}
+
 void lane_release(struct lane *lane)
 {
     transfer_free(lane->transfer);
     lane->transfer = NULL;
     if (lane->in_flight)
-        lane->subscription->in_flight--;
-    lane->in_flight = false;
+        request_ended(lane);
     buffer_release(&lane->body);
 }
 
@@ -74,6 +84,16 @@ static void put_back(struct lane *lane)
         lane->tail = &lane->head;
     lane->sending = NULL;
     lane->sending_count = 0;
+}
+
+struct item *lane_take_waiting(struct lane *lane)
+{
+    if (!lane->in_flight)
+        put_back(lane);
+    struct item *waiting = lane->head;
+    lane->head = NULL;
+    lane->tail = &lane->head;
+    return waiting;
 }
 
 int lanes_resize(struct subscription *s, int max_in_flight)
@@ -175,7 +195,6 @@ static void build_body(struct lane *lane)
 {
     const struct subscription *s = lane->subscription;
     struct buffer *body = &lane->body;
-    buffer_clear(body, KEEP_BODY);
     if (s->batch_size == 1) {
         cloudevent_add(body, s->source->source_json, lane->sending->event);
         return;
@@ -238,7 +257,7 @@ static int start_request(struct lane *lane)
 void lane_kick(struct lane *lane)
 {
     struct subscription *s = lane->subscription;
-    if (lane->in_flight || !lane_has_work(lane) || !may_send(s))
+    if (lane->in_flight || !lane_has_work(lane) || !may_send(s) || !subscription_may_send_more(s))
         return;
     if (lane->for_parked && s->source->state == SOURCE_STOPPING)
         return;
@@ -252,11 +271,20 @@ void lane_kick(struct lane *lane)
     lane->started_us = loop_now(s->source->loop);
     int ret = start_request(lane);
     if (ret < 0) {
+        buffer_clear(&lane->body, KEEP_BODY);
         breaker_failure(s, ret == -EINVAL ? "the URL can't be used" : "out of memory", -1);
         return;
     }
     lane->in_flight = true;
     s->in_flight++;
+    s->sending_bytes += lane->body.length;
+    s->source->sending_bytes += lane->body.length;
+}
+
+void lanes_break_off(struct subscription *s)
+{
+    for (int i = 0; i < s->lane_count; i++)
+        lane_release(&s->lanes[i]);
 }
 
 void lanes_kick(struct subscription *s)
@@ -449,11 +477,13 @@ static void on_answer(void *context, const struct response *response)
 {
     struct lane *lane = context;
     struct subscription *s = lane->subscription;
-    lane->in_flight = false;
-    s->in_flight--;
+    request_ended(lane);
+    buffer_clear(&lane->body, KEEP_BODY);
     if (s->gone || s->reload)
         source_wants_turn(s->source); /* the queue is dropped as soon as nothing is in flight */
     else
         judge_answer(lane, response);
+    if (lane->for_parked && s->unload_due)
+        parking_unload(s);
     lane_kick(lane);
 }

@@ -8,6 +8,8 @@ void lane_init(struct lane *lane, struct subscription *subscription, bool for_pa
 void lane_release(struct lane *lane);
 
 void lane_push(struct lane *lane, struct item *item);
+/* Takes off all that is not in flight: a list in order. */
+struct item *lane_take_waiting(struct lane *lane);
 bool lane_has_work(const struct lane *lane);
 
 /* Starts the next request when there is something to send and it may be sent. */
@@ -15,6 +17,9 @@ void lane_kick(struct lane *lane);
 
 /* Kicks all lanes; while the endpoint is on trial only until one request is under way. */
 void lanes_kick(struct subscription *subscription);
+
+/* Ends what is in flight, without an answer; its events stay queued. */
+void lanes_break_off(struct subscription *subscription);
 
 /* On a graceful stop: nothing is in flight, and nothing more is to be sent. */
 bool lanes_finished(const struct subscription *subscription);

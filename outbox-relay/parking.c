@@ -11,7 +11,9 @@
 #include <string.h>
 
 #define BLOCK_AT_ONCE 1000
+/* They are sent one at a time. At least one is read, however large. */
 #define PARKED_AT_ONCE 16
+#define PARKED_BYTES_AT_ONCE 262144
 #define US_PER_MS INT64_C(1000)
 
 static void fence_parked(struct subscription *s)
@@ -361,14 +363,27 @@ static void on_parked_loaded(void *context, const char *sqlstate)
         lanes_kick(s);
 }
 
+void parking_unload(struct subscription *s)
+{
+    struct lane *lane = &s->lanes[s->lane_count - 1];
+    struct item *next, *item = lane_take_waiting(lane);
+    s->unload_due = lane->in_flight;
+    for (; item; item = next) {
+        next = item->next;
+        subscription_settle(s, item);
+    }
+    s->retry_due = true;
+}
+
 void parking_load(struct subscription *s)
 {
     struct lane *lane = &s->lanes[s->lane_count - 1];
     if (s->retry_loading || !s->active || s->reload || s->gone || s->breaker == BREAKER_OPEN ||
         lane_has_work(lane))
         return;
-    char rows[NUMBER_SIZE];
-    const char *values[] = {s->name, number_text(PARKED_AT_ONCE, rows)};
+    char rows[NUMBER_SIZE], bytes[NUMBER_SIZE];
+    const char *values[] = {
+        s->name, number_text(PARKED_AT_ONCE, rows), number_text(PARKED_BYTES_AT_ONCE, bytes)};
     s->retry_due = false;
     s->retry_loading = true;
     s->writes++;

@@ -21,5 +21,8 @@ void parking_refused(struct subscription *subscription, struct item *item, int s
 
 /* Loads parked events that are due; sets the timer for the next. */
 void parking_load(struct subscription *subscription);
+/* Forgets those that wait to be sent, and has them loaded anew: an operator may have skipped them.
+ */
+void parking_unload(struct subscription *subscription);
 
 #endif

@@ -68,16 +68,16 @@ static bool has(const struct response *response, const char *word)
  * written as escapes, or an object was cut that may have had it later on. */
 static bool seems_to_have_list(const struct response *response)
 {
-    const char *body = response->body;
+    char first = response->body[strspn(response->body, " \t\r\n")];
     return has(response, "\"failed\"") || has(response, "\\u006") ||
-           (response->body_length >= RESPONSE_MAX_BODY && body[strspn(body, " \t\r\n")] == '{');
+           (response->cut && (first == '{' || first == '\0'));
 }
 
 enum verdict partial_parse(
     const struct response *response, struct partial *ret_partial, enum verdict verdict)
 {
     /* Nearly every answer is empty or says nothing of this: no parser then. */
-    if (response->body_length == 0 || !seems_to_have_list(response))
+    if (!seems_to_have_list(response))
         return verdict;
     struct partial partial = {
         .json = json_loadb(response->body, response->body_length, JSON_REJECT_DUPLICATES, NULL)};

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #define CONNECTION_LOST "08006" /* SQLSTATE connection_failure */
 #define MESSAGE_SIZE 512
@@ -170,6 +171,14 @@ static struct expected *expect(struct pg *pg)
     return entry;
 }
 
+/* libpq could not queue something: the rest of the unit must not take effect without it. The socket
+ * shows as end of file next, where that can be handled without being in the middle of the caller's
+ * work; nothing more gets to the server. */
+static void break_off(struct pg *pg)
+{
+    shutdown(PQsocket(pg->connection), SHUT_RDWR);
+}
+
 void pg_send(struct pg *pg, const struct pg_statement *statement, const char *const *values,
     pg_on_result *on_result, void *context)
 {
@@ -185,9 +194,10 @@ void pg_send(struct pg *pg, const struct pg_statement *statement, const char *co
                    : PQsendQueryParams(pg->connection, statement->sql, statement->param_count, NULL,
                          values, NULL, NULL, format);
     if (!sent) {
+        break_off(pg);
         if (on_result)
             on_result(context, NULL);
-        return; /* the connection is broken: the socket says so next */
+        return;
     }
     struct expected *entry = expect(pg);
     entry->on_result = on_result;
@@ -196,7 +206,10 @@ void pg_send(struct pg *pg, const struct pg_statement *statement, const char *co
 
 void pg_commit(struct pg *pg, void (*on_done)(void *context, const char *sqlstate), void *context)
 {
-    if (!pg->connection || !PQpipelineSync(pg->connection)) {
+    bool sent = pg->connection && PQpipelineSync(pg->connection);
+    if (!sent) {
+        if (pg->connection)
+            break_off(pg);
         if (on_done)
             on_done(context, CONNECTION_LOST);
         return;

@@ -25,6 +25,7 @@
 #define CURSOR_EVERY_US (200 * US_PER_MS)
 #define CONFIG_POLL_US (5 * US_PER_S) /* poll mode has no notifications */
 #define REMIND_US (600 * US_PER_S)
+#define LAST_WRITES_US US_PER_S /* when the time for a graceful stop is over */
 #define RECONNECT_BASE_MS 100
 #define RECONNECT_MAX_MS 10000
 #define SMALLEST_SHARE ((size_t)256 * 1024)
@@ -226,7 +227,7 @@ void source_reload(struct source *source)
 bool source_may_send(const struct source *source)
 {
     return (source->state == SOURCE_ACTIVE || source->state == SOURCE_STOPPING) &&
-           !source->failure && !source->resigning &&
+           !source->failure && !source->resigning && !source->stop_overdue &&
            loop_now(source->loop) < source->lease_until_us;
 }
 
@@ -286,7 +287,15 @@ static void on_resigned(void *context, const char *sqlstate)
 
 static void on_stop_timer(void *context)
 {
-    ((struct source *)context)->stop_overdue = true;
+    struct source *source = context;
+    if (source->stop_overdue) {
+        source->given_up = true;
+        return;
+    }
+    source->stop_overdue = true;
+    for (struct subscription *s = source->subscriptions; s; s = s->next)
+        lanes_break_off(s);
+    loop_timer_start(source->loop, &source->stop_timer, LAST_WRITES_US);
 }
 
 static void begin_stop(struct source *source)
@@ -300,11 +309,11 @@ static void begin_stop(struct source *source)
         source->resigned = true; /* nothing is held */
 }
 
-/* In order: the requests in flight end, their outcomes and the cursors are written, the lease is
- * given back. */
+/* In order: the requests in flight end or are broken off, their outcomes and the cursors are
+ * written, the lease is given back. */
 static void turn_stopping(struct source *source)
 {
-    if (source->resigned || source->stop_overdue || source->failure) {
+    if (source->resigned || source->given_up || source->failure) {
         finish(source);
         return;
     }

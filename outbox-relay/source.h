@@ -38,9 +38,10 @@ struct reader;
 
 struct wake {
     enum wake_state state;
-    int idle_reads; /* in a row */
-    int refusals;   /* of the sleep lock, in a row */
-    int pace;       /* reads in a row that brought a few events, counted up to a limit */
+    int idle_reads;   /* in a row */
+    int refusals;     /* of the sleep lock, in a row */
+    int pace;         /* reads in a row that brought a few events, counted up to a limit */
+    bool tick_locked; /* the tick under way began with the lock held */
     struct timer timer;
 };
 
@@ -76,9 +77,12 @@ struct source {
     struct reader *readers;
     struct tick *tick; /* the read under way, NULL when none */
     struct marks marks;
-    int64_t last_id; /* newest id drawn, as far as known */
-    bool kick;       /* lanes may have something to start */
-    bool resigning, resigned, stop_overdue;
+    int64_t last_id;      /* newest id drawn, as far as known */
+    bool kick;            /* lanes may have something to start */
+    size_t sending_bytes; /* of the bodies in flight, of all subscriptions */
+    bool resigning, resigned;
+    bool stop_overdue; /* requests are broken off; what is known is written, the lease given back */
+    bool given_up;     /* and that takes too long, too */
 
     struct timer cursor_timer, maintain_timer, secret_timer, config_timer, count_timer;
     bool cursors_in_flight, maintaining;

@@ -66,13 +66,19 @@ const struct pg_statement READ_COMMIT = {.name = "read_commit", .sql = "commit"}
 /* $1 subscription, $2 rows. A parked event that is due, the longest overdue first. */
 const struct pg_statement READ_PARKED = {
     .name = "read_parked",
-    .sql = "select id, event_id, aggregate_type, aggregate_id, event_type, created_at,"
-           "       octet_length(payload::text), payload, headers, attempts"
-           "  from outbox.delivery"
-           " where subscription = $1 and status = 'retrying' and next_attempt_at <= now()"
-           " order by next_attempt_at, id"
-           " limit $2",
-    .param_count = 2,
+    .sql =
+        "select id, event_id, aggregate_type, aggregate_id, event_type, created_at,"
+        "       size, payload, headers, attempts"
+        "  from (select *, sum(size) over (order by next_attempt_at, id rows unbounded preceding)"
+        "               as running"
+        "          from (select *, octet_length(payload::text) as size from outbox.delivery"
+        "                 where subscription = $1 and status = 'retrying'"
+        "                   and next_attempt_at <= now()"
+        "                 order by next_attempt_at, id"
+        "                 limit $2) d) e"
+        " where running - size < $3"
+        " order by next_attempt_at, id",
+    .param_count = 3,
     .binary = true,
 };
 
@@ -231,7 +237,7 @@ const struct pg_statement LOAD_SUBSCRIPTIONS = {
     .sql = "select name, url, array_to_string(event_types, E'\\n'), batch_size, max_in_flight,"
            "       timeout_ms, max_attempts, retry_base_ms, retry_max_ms, on_dead, state,"
            "       generation, position, snapshot, floor, deep_floor, late_position, late_snapshot,"
-           "       replay_to"
+           "       replay_to, breaker"
            "  from outbox.subscription order by name",
 };
 

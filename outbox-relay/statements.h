@@ -54,6 +54,7 @@ enum subscription_column {
     SUBSCRIPTION_LATE_POSITION,
     SUBSCRIPTION_LATE_SNAPSHOT,
     SUBSCRIPTION_REPLAY_TO,
+    SUBSCRIPTION_BREAKER,
 };
 
 /* Lease and wake-up, on the session's connection (or, polling, on the working one). */

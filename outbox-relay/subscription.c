@@ -124,6 +124,7 @@ struct subscription *subscription_new(struct source *source, const PGresult *row
         subscription_free(s);
         return NULL;
     }
+    breaker_restore(s, strcmp(PQgetvalue(rows, row, SUBSCRIPTION_BREAKER), "open") == 0);
     return s;
 }
 
@@ -188,6 +189,16 @@ bool subscription_has_room(const struct subscription *s, size_t bytes)
     if (s->parked.count > (size_t)s->source->settings->max_parked_keys)
         return false;
     return s->queued_bytes == 0 || s->queued_bytes + bytes <= source_buffer_share(s->source);
+}
+
+bool subscription_may_send_more(const struct subscription *s)
+{
+    size_t most = (size_t)s->source->settings->buffer_bytes, others = 0;
+    if (s->source->sending_bytes < most || s->in_flight == 0)
+        return true;
+    for (const struct subscription *each = s->source->subscriptions; each; each = each->next)
+        others += each != s;
+    return s->sending_bytes < most / (others + 1);
 }
 
 static struct lane *lane_of(struct subscription *s, const struct event *event)
@@ -285,7 +296,6 @@ int subscription_take_parked(struct subscription *s, struct chunk *chunk)
     pending->for_parked = true;
     pending->next = s->parked_pending;
     s->parked_pending = pending;
-    s->queued_bytes += chunk->bytes;
     for (size_t i = 0; i < chunk->count; i++) {
         struct item *item = &pending->items[i];
         item->event = &chunk->events[i];
@@ -355,7 +365,8 @@ void subscription_settle(struct subscription *s, struct item *item)
             advance_within(s, pending);
         return;
     }
-    s->queued_bytes -= pending->chunk->bytes;
+    if (!pending->for_parked)
+        s->queued_bytes -= pending->chunk->bytes;
     chunk_unref(pending->chunk);
     pending->chunk = NULL;
     free(pending->items);

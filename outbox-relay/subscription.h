@@ -80,14 +80,15 @@ struct subscription {
     struct pending *parked_pending; /* those of READ_PARKED, in no order */
     size_t pending_count;
     uint64_t last_number, highest_settled; /* of items */
-    size_t queued_bytes;                   /* of chunks that are held */
+    size_t queued_bytes;                   /* of chunks that are held, but those of parked events */
 
     struct lane *lanes;   /* max_in_flight, and one more for parked events */
     int lane_count;       /* with that */
     int wanted_in_flight; /* other than max_in_flight: wait for idle lanes, then resize */
     int in_flight;
-    int writes;     /* under way, with items that are settled when they are done */
-    int next_probe; /* lane to begin the next probe with */
+    size_t sending_bytes; /* of the bodies in flight */
+    int writes;           /* under way, with items that are settled when they are done */
+    int next_probe;       /* lane to begin the next probe with */
 
     enum breaker breaker;
     int failures; /* probes and requests that failed in a row */
@@ -100,6 +101,7 @@ struct subscription {
     bool blocking_in_flight;
     struct timer retry_timer;
     bool retry_loading, retry_due;
+    bool unload_due; /* once the parked event that is in flight has its answer */
 
     struct stats *stats; /* shared with the metrics thread */
 };
@@ -121,6 +123,9 @@ void subscription_drop_queue(struct subscription *subscription);
 bool subscription_wants(const struct subscription *subscription, struct text event_type);
 /* Whether it may take another chunk of up to `bytes`. */
 bool subscription_has_room(const struct subscription *subscription, size_t bytes);
+/* Whether another request may be in flight: large ones of all lanes at once would fill the memory.
+ * Each subscription has its share, so that a slow endpoint slows no other. */
+bool subscription_may_send_more(const struct subscription *subscription);
 
 /* Queues the matching events of a read and starts what can be started. Errors: -ENOMEM. */
 MUST_CHECK int subscription_take(

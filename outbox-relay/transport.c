@@ -7,7 +7,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#define KEEP_BODY 4096 /* a larger answer's memory is given back */
+/* Of an answer so much is kept, which is plenty for an error's text, and its memory between
+ * requests; more of one that may name the failed events of a batch. */
+#define KEEP_BODY 4096
+/* All answers together: receivers must not be able to fill the memory. */
+#define ANSWERS_AT_ONCE 4194304
 
 /* One socket of the multi handle. */
 struct socket_watch {
@@ -222,6 +226,7 @@ void transfer_free(struct transfer *transfer)
     plain_free(transfer->plain);
     curl_transfer_free(transfer->by_libcurl);
     free(transfer->url);
+    transfer->transport->answer_bytes -= transfer->body.length;
     buffer_release(&transfer->body);
     free(transfer);
 }
@@ -254,7 +259,7 @@ int transfer_start(struct transfer *transfer, const struct request *request)
         if (ret < 0)
             return ret;
     }
-    buffer_clear(&transfer->body, KEEP_BODY);
+    transfer->cut = false;
     transfer->error[0] = '\0';
     int ret = transfer->plain ? plain_start(transfer->plain, request)
                               : curl_transfer_start(transfer->by_libcurl, request);
@@ -262,17 +267,55 @@ int transfer_start(struct transfer *transfer, const struct request *request)
     return ret;
 }
 
+static bool is_object(const struct buffer *body)
+{
+    size_t at = 0;
+    while (at < body->length && strchr(" \t\r\n", body->data[at]))
+        at++;
+    return at < body->length && body->data[at] == '{';
+}
+
+/* How many bytes of the answer may follow: only an object can name failed events. */
+static size_t room_for_answer(const struct transfer *transfer)
+{
+    const struct buffer *body = &transfer->body;
+    size_t others = transfer->transport->answer_bytes;
+    size_t most = body->length >= KEEP_BODY && is_object(body) ? RESPONSE_MAX_BODY : KEEP_BODY;
+    size_t room = most - body->length;
+    size_t left = others < ANSWERS_AT_ONCE ? ANSWERS_AT_ONCE - others : 0;
+    return room < left ? room : left;
+}
+
 void transfer_add_body(struct transfer *transfer, const char *data, size_t length)
 {
-    size_t room = RESPONSE_MAX_BODY - transfer->body.length;
-    buffer_add(&transfer->body, data, length < room ? length : room);
+    struct buffer *body = &transfer->body;
+    while (length > 0 && !transfer->cut) {
+        size_t room = room_for_answer(transfer), taken = length < room ? length : room;
+        buffer_add(body, data, taken);
+        transfer->cut = taken == 0 || body->failed;
+        if (transfer->cut)
+            return;
+        transfer->transport->answer_bytes += taken;
+        data += taken;
+        length -= taken;
+    }
 }
 
 void transfer_end(struct transfer *transfer, struct response *response)
 {
+    struct buffer *body = &transfer->body, large = {0};
     transfer->running = false;
-    response->body_length = transfer->body.failed ? 0 : transfer->body.length;
-    buffer_add(&transfer->body, "", 1);
-    response->body = transfer->body.failed ? "" : transfer->body.data;
+    transfer->transport->answer_bytes -= body->length;
+    response->cut = transfer->cut;
+    response->body_length = body->failed ? 0 : body->length;
+    buffer_add(body, "", 1);
+    response->body = body->failed ? "" : body->data;
+    if (body->capacity > KEEP_BODY + 1) {
+        large = *body;
+        *body = (struct buffer){0};
+    }
+    body->length = 0;
+    body->failed = false;
     transfer->done(transfer->context, response);
+    buffer_release(&large);
 }

@@ -6,7 +6,7 @@
 #include "outbox-relay/buffer.h"
 #include "outbox-relay/loop.h"
 
-#define RESPONSE_MAX_BODY 1048576 /* what is kept of an answer; the rest is read and dropped */
+#define RESPONSE_MAX_BODY 1048576 /* of an answer; the rest is read and dropped */
 
 struct transport;
 struct transfer; /* one request at a time, its handle and headers used again */
@@ -33,8 +33,9 @@ struct response {
     } outcome;
     int status;            /* HTTP status; 0 without an answer */
     int64_t retry_after_s; /* from Retry-After, both forms; -1: none */
-    const char *body;      /* NUL-terminated, possibly cut; borrowed for the call */
+    const char *body;      /* NUL-terminated; borrowed for the call */
     size_t body_length;
+    bool cut;          /* the body goes on */
     const char *error; /* what went wrong, when the outcome is not RESPONSE_STATUS */
 };
 

@@ -16,6 +16,7 @@ struct transport {
     struct timer timer;
     struct socket_watch *watches; /* those in use */
     struct transport_settings settings;
+    size_t answer_bytes;         /* kept of the answers under way */
     char received[RECEIVE_SIZE]; /* of one read, for plain.c */
 };
 
@@ -38,6 +39,7 @@ void job_end(struct transport *transport, struct job *job);
 struct transfer {
     struct transport *transport;
     bool running;
+    bool cut;  /* the answer is longer than what is kept of it */
     char *url; /* of the latest request */
     char error[CURL_ERROR_SIZE];
     struct buffer body;               /* of the answer */

@@ -23,10 +23,11 @@ static void require_entries(const struct partial *partial)
     }
 }
 
-static void try_body(const char *body, size_t length, enum verdict verdict)
+static void try_body(const char *body, size_t length, bool cut, enum verdict verdict)
 {
     struct partial partial = {0};
-    struct response response = {.outcome = RESPONSE_STATUS, .body = body, .body_length = length};
+    struct response response = {
+        .outcome = RESPONSE_STATUS, .body = body, .body_length = length, .cut = cut};
     enum verdict read = partial_parse(&response, &partial, verdict);
     REQUIRE(read == VERDICT_DELIVERED || read == VERDICT_REFUSED);
     if (read == VERDICT_REFUSED)
@@ -43,7 +44,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     REQUIRE(body);
     memcpy(body, data, size);
     body[size] = '\0';
-    try_body(body, size, VERDICT_DELIVERED);
-    try_body(body, size, VERDICT_REFUSED);
+    for (int cut = 0; cut < 2; cut++) {
+        try_body(body, size, cut, VERDICT_DELIVERED);
+        try_body(body, size, cut, VERDICT_REFUSED);
+    }
     return 0;
 }

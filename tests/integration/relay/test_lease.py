@@ -2,7 +2,10 @@
 
 import signal
 
+import pytest
+
 from lib import process, wait
+from receiver import Answer
 
 LEADER = "outbox_relay_leader"
 
@@ -161,12 +164,22 @@ def test_listening_and_polling_relays_respect_each_other(outbox, receiver):
     assert sorted(receiver.ids()) == sorted(events)
 
 
-def test_the_end_of_a_stop_is_bounded(outbox, receiver):
-    """A request that never ends does not keep the relay from stopping."""
-    from receiver import Answer  # pylint: disable=import-outside-toplevel
-    receiver.behave = lambda request: Answer(delay_s=60)
+@pytest.mark.parametrize("wake", ["listen", "poll"])
+def test_the_end_of_a_stop_is_bounded(outbox, receiver, wake):
+    """A request that never ends does not keep the relay from stopping, nor what it knows from being
+    written, nor the lease from the next one."""
+    hangs = outbox.emit(key="hangs")
+    receiver.behave = lambda request: \
+        Answer(delay_s=60, accepts=False) if request.ids == hangs else None
     outbox.subscribe("s", receiver.url(), timeout_ms=600000)
-    relay = outbox.relay(OUTBOX_RELAY_SHUTDOWN_TIMEOUT_MS="300").wait_leader()
-    outbox.emit()
+    relay = outbox.relay(OUTBOX_RELAY_SHUTDOWN_TIMEOUT_MS="300", OUTBOX_RELAY_WAKE=wake).wait_leader()
     receiver.wait_for_requests(1)
+    bad = outbox.emit(key="bad")
+    receiver.behave = lambda request: Answer(422) if request.ids == bad else None
+    wait.until(lambda: outbox.deliveries("status") == [("retrying",)], 10, "the refused event")
     assert process.stop(relay.process, timeout_s=5) == 0
+    assert outbox.value("select holder is null or valid_until <= now() from outbox.lease")
+    receiver.behave = lambda request: None
+    outbox.relay(OUTBOX_RELAY_WAKE=wake).wait_leader(3)
+    receiver.wait_for(2)
+    assert sorted(receiver.ids()) == sorted(hangs + bad)

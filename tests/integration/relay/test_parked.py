@@ -207,3 +207,20 @@ def test_an_operator_need_not_wait_for_retry_after(outbox, receiver, receivers, 
         outbox.query("select outbox.subscribe('s', %s)", (other.url(),))
     other.wait_for(1)
     assert time.monotonic() - began < 15
+
+
+def test_what_was_skipped_is_not_sent_any_more(outbox, receiver):
+    """Not even when the relay had loaded it for its next attempt, for which the endpoint was down."""
+    outbox.subscribe("s", receiver.url(), max_attempts=1000, retry_base_ms=1, retry_max_ms=1)
+    bad = outbox.emit(key="k")
+    receiver.behave = lambda request: Answer(422)
+    relay = outbox.relay(OUTBOX_RELAY_BREAKER_MAX_MS="100").wait_leader()
+    wait.until(lambda: outbox.deliveries("attempts > 3") == [(True,)], 10, "some attempts")
+    receiver.behave = lambda request: Answer(503)
+    wait.until(lambda: outbox.status()["breaker"] == "open", 10, "the breaker to open")
+    outbox.query("select outbox.skip('s', %s)", (bad[0],))
+    wait.until(lambda: relay.metric("outbox_relay_parked_keys") == 0, 10, "the relay to know")
+    receiver.behave = lambda request: None
+    later = outbox.emit(key="k")
+    wait.until(lambda: outbox.status()["lag_events"] == 0, 10, "the cursor is stored")
+    assert receiver.ids() == later
