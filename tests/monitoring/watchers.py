@@ -16,13 +16,15 @@ HERE = Path(__file__).resolve().parent
 MONITORING = process.ROOT / "monitoring"
 # Range and pending time in the rules, production → here. Scrapes are a second apart.
 RATE_INTERVAL = "20s"
-HURRIED = {"5m": RATE_INTERVAL, "15m": "30s", "1h": "60s", "6h": "60s"}
+HURRIED = {"5m": RATE_INTERVAL, "15m": "30s", "1h": "60s", "6h": "60s", "7d": "10m"}
+STEP = "1s"  # of subqueries
 PENDING = "2s"
 
 
 def hurried(rules):
     rules = re.sub(r"(?m)^(\s+for): \S+$", rf"\1: {PENDING}", rules)
-    return re.sub(r"\[(\w+)\]", lambda match: f"[{HURRIED[match.group(1)]}]", rules)
+    return re.sub(r"\[(\w+)(:\w+)?\]", lambda match: f"[{HURRIED[match.group(1)]}"
+                  + (f":{STEP}]" if match.group(2) else "]"), rules)
 
 
 class Standby:
