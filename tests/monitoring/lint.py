@@ -55,15 +55,28 @@ def check_configurations(scratch):
         run("amtool", "check-config", str(rendered))
 
 
+def services():
+    """Each service of the shop and its port."""
+    lines = (ROOT / "deploy/services.tsv").read_text(encoding="utf-8").splitlines()
+    return {name: port for name, port, _ in
+            (line.split("\t") for line in lines if line and not line.startswith("#"))}
+
+
 def check_targets():
     """Compose's targets are the services of the shop, with their ports."""
     entries = yaml.safe_load((MONITORING / "targets/compose/shop.yml").read_text("utf-8"))
     listed = {entry["labels"]["service"]: entry["targets"] for entry in entries}
     listed.pop("outbox-relay", None)
-    lines = (ROOT / "deploy/services.tsv").read_text(encoding="utf-8").splitlines()
-    services = {name: [f"{name}:{port}"] for name, port, _ in
-                (line.split("\t") for line in lines if line and not line.startswith("#"))}
-    check(listed == services, "targets/compose/shop.yml and deploy/services.tsv differ")
+    check(listed == {name: [f"{name}:{port}"] for name, port in services().items()},
+          "targets/compose/shop.yml and deploy/services.tsv differ")
+
+
+def check_missing_services():
+    """The alert asks for every part of the shop by name."""
+    [expression] = [rule["expr"] for rule in metrics.rules() if rule.get("alert") == "ServiceMissing"]
+    asked = set(re.findall(r'absent\(up\{job="outbox-shop", service="([^"]+)"\}\)', expression))
+    wanted = set(services()) | {"outbox-relay"}
+    check(asked == wanted, f"ServiceMissing and deploy/services.tsv differ: {sorted(asked ^ wanted)}")
 
 
 def check_alerts(known):
@@ -166,6 +179,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="monitoring-lint-") as scratch:
         check_configurations(Path(scratch))
         check_targets()
+        check_missing_services()
         check_alerts(known)
         check_runbooks()
         queries = check_dashboards(known, Path(scratch))
