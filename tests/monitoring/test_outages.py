@@ -3,9 +3,11 @@
 import time
 
 import pytest
+import yaml
 from lib import wait
 from lib.client import ok
 from operators import BOT_TOKEN
+from watchers import MONITORING
 
 
 def test_good_times_are_quiet(watchers, operators, busy_shop):
@@ -51,6 +53,13 @@ def test_relay_is_down(watchers, operators, stack, busy_shop):
 
 
 @pytest.mark.thorough
+def test_service_has_no_target(watchers, operators, busy_shop):
+    with watchers.without("price"):
+        operators.wait_told("firing", "ServiceMissing", "price is not scraped", service="price")
+    operators.wait_told("resolved", "ServiceMissing", service="price")
+
+
+@pytest.mark.thorough
 def test_event_is_given_up(watchers, operators, stack, busy_shop):
     url = stack.service_url("notification") + "/internal/events"
     stack.query("order", "select outbox.subscribe('notification', %s, max_attempts => 1)", (url,))
@@ -61,6 +70,14 @@ def test_event_is_given_up(watchers, operators, stack, busy_shop):
                         source="order", subscription="notification")
     stack.query("order", "select outbox.skip('notification', %s::uuid)", (event,))
     operators.wait_told("resolved", "OutboxDeadLetters", source="order", subscription="notification")
+
+
+def test_standby_tells_nothing_of_the_outbox(standby, stack):
+    """It sees no lease: it would say that no relay is active."""
+    queries = yaml.safe_load((MONITORING / "postgres-exporter/queries.yml").read_text("utf-8"))
+    for name in ("outbox", "outbox_subscription"):
+        assert stack.query("order", queries[name]["query"]), name
+        assert standby.ask(queries[name]["query"], database="order") == "", name
 
 
 @pytest.mark.thorough

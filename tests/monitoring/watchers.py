@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
@@ -52,11 +53,11 @@ class Standby:
     def __exit__(self, *_):
         self._script("stop")
 
-    def ask(self, sql):
+    def ask(self, sql, database="postgres"):
         """Runs one statement on the standby as superuser."""
         done = subprocess.run(["psql", "-XqAt", "-h", "127.0.0.1", "-p", str(self.port), "-U",
-                               "postgres", "-c", sql], capture_output=True, text=True, check=False,
-                              env={**os.environ, "PGPASSWORD": self.password})
+                               "postgres", "-d", database, "-c", sql], capture_output=True, text=True,
+                              check=False, env={**os.environ, "PGPASSWORD": self.password})
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -99,12 +100,7 @@ class Watchers:
         (folder / "targets").mkdir()
         for name in self._ports:
             (folder / "targets" / f"{name}.yml").write_text(f"- targets: ['{self._address(name)}']\n")
-        env = self._stack.env
-        ports = {**{name: env[name.upper().replace("-", "_") + "_PORT"] for name in SERVICES},
-                 "outbox-relay": env["RELAY_PORT"]}
-        (folder / "targets" / "shop.yml").write_text("".join(
-            f"- {{targets: ['127.0.0.1:{port}'], labels: {{service: {name}}}}}\n"
-            for name, port in ports.items()))
+        self._list_shop()
         (folder / "token").write_text(BOT_TOKEN + "\n")
         (folder / "alertmanager.yml").write_text(subprocess.run(
             [MONITORING / "alertmanager" / "render"], check=True, capture_output=True, text=True,
@@ -113,6 +109,26 @@ class Watchers:
                  "TELEGRAM_API_URL": self._operators.url,
                  "ALERT_WEBHOOK_URL": self._operators.url + "/hook",
                  "GROUP_WAIT": "1s", "GROUP_INTERVAL": "1s"}).stdout)
+
+    def _list_shop(self, without=None):
+        env = self._stack.env
+        ports = {**{name: env[name.upper().replace("-", "_") + "_PORT"] for name in SERVICES},
+                 "outbox-relay": env["RELAY_PORT"]}
+        ports.pop(without, None)
+        file = self._directory / "targets" / "shop.yml"
+        file.with_suffix(".new").write_text("".join(
+            f"- {{targets: ['127.0.0.1:{port}'], labels: {{service: {name}}}}}\n"
+            for name, port in ports.items()))
+        file.with_suffix(".new").rename(file)
+
+    @contextmanager
+    def without(self, service):
+        """Prometheus finds no target of this service, as when Kubernetes has none of its pods."""
+        self._list_shop(without=service)
+        try:
+            yield
+        finally:
+            self._list_shop()
 
     # Programs
 
