@@ -18,14 +18,9 @@ static int rotate(const struct cli_arguments *arguments, PGconn *connection)
         "select outbox.rotate_secret($1, overlap => $2::interval)", parameters, 2);
     if (!rotated)
         return CLI_FAILED;
-    AUTO_RESULT PGresult *secret = cli_query(arguments, connection,
-        "select value from outbox.secret where subscription = $1 order by id desc limit 1", &name,
-        1);
-    if (!secret)
-        return CLI_FAILED;
     printf("new signing secret, for the receiver: %s\n"
            "requests carry signatures of the old one too for %s\n",
-        PQgetvalue(secret, 0, 0), parameters[1]);
+        PQgetvalue(rotated, 0, 0), parameters[1]);
     return CLI_OK;
 }
 

@@ -11,7 +11,7 @@
 #define SECRET_MAX 1024
 
 static const char SUBSCRIBE_SQL[] =
-    "select outbox.subscribe(name => $1, url => $2,"
+    "select created, new_secret from outbox.subscribe(name => $1, url => $2,"
     " event_types => (select array_agg(btrim(t)) from unnest(string_to_array($3, ',')) t),"
     " batch_size => $4::integer, max_in_flight => $5::integer, timeout_ms => $6::integer,"
     " max_attempts => $7::integer, retry_base_ms => $8::integer, retry_max_ms => $9::integer,"
@@ -60,8 +60,9 @@ static int check_use(const struct cli_arguments *arguments)
     return CLI_OK;
 }
 
+/* `secret` is NULL unless one was made. */
 static int print_outcome(
-    const struct cli_arguments *arguments, PGconn *connection, bool created, bool own_secret)
+    const struct cli_arguments *arguments, PGconn *connection, bool created, const char *secret)
 {
     const char *name = cli_operand(arguments, 0);
     const char *from =
@@ -71,19 +72,13 @@ static int print_outcome(
             "select name, url, event_types, batch_size, max_in_flight, timeout_ms, max_attempts,"
             " retry_base_ms, retry_max_ms, on_dead, state from outbox.subscription where name = $1",
             &name, 1, "");
-    if (!created) {
+    if (created)
+        printf("subscription %s created; it starts with %s\n", name, from);
+    else
         printf("subscription %s changed; its cursor stays\n", name);
-        return CLI_OK;
-    }
-    printf("subscription %s created; it starts with %s\n", name, from);
-    if (own_secret)
-        return CLI_OK;
-    AUTO_RESULT PGresult *secret = cli_query(arguments, connection,
-        "select value from outbox.secret where subscription = $1 order by id desc limit 1", &name,
-        1);
-    if (secret && PQntuples(secret) == 1)
-        printf("signing secret, for the receiver: %s\n", PQgetvalue(secret, 0, 0));
-    return secret ? CLI_OK : CLI_FAILED;
+    if (secret)
+        printf("signing secret, for the receiver: %s\n", secret);
+    return CLI_OK;
 }
 
 static int run_subscribe(const struct cli_arguments *arguments)
@@ -113,7 +108,8 @@ static int run_subscribe(const struct cli_arguments *arguments)
     if (!result)
         return CLI_FAILED;
     bool created = PQgetvalue(result, 0, 0)[0] == 't';
-    return print_outcome(arguments, connection, created, secret != NULL);
+    return print_outcome(arguments, connection, created,
+        PQgetisnull(result, 0, 1) ? NULL : PQgetvalue(result, 0, 1));
 }
 
 static const struct cli_option subscribe_options[] = {

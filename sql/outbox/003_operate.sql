@@ -51,8 +51,7 @@ create function outbox.subscribe(
     max_in_flight integer default null, timeout_ms integer default null,
     max_attempts integer default null, retry_base_ms integer default null,
     retry_max_ms integer default null, on_dead text default null, secret text default null,
-    from_beginning boolean default false)
-returns boolean
+    from_beginning boolean default false, out created boolean, out new_secret text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -60,7 +59,6 @@ as $$
 declare
     its_url constant text := coalesce(subscribe.url, (
         select s.url from outbox.subscription s where s.name = subscribe.name));
-    created boolean;
 begin
     if its_url is null then
         raise exception 'subscription "%" does not exist yet: it needs a url', name
@@ -100,16 +98,15 @@ begin
                              where k.subscription = subscribe.name and k.value = subscribe.secret
                                and (k.valid_until is null or k.valid_until > now()));
     elsif not exists (select from outbox.secret k where k.subscription = subscribe.name) then
-        perform outbox.rotate_secret(name);
+        new_secret := outbox.rotate_secret(name);
     end if;
     if not created then
         perform outbox.advance_keys(name); -- with on_dead => skip, dead events hold no key any more
     end if;
-    return created;
 end
 $$;
 comment on function outbox.subscribe(text, text, text[], integer, integer, integer, integer, integer, integer, text, text, boolean) is
-    'Makes a subscription (returns true) or changes it (false): an existing one keeps its cursor, and whatever is null. New ones start with the next event, or from_beginning. Without a secret one is made.';
+    'Makes a subscription (created is true) or changes it (false): an existing one keeps its cursor, and whatever is null. New ones start with the next event, or from_beginning. Without a secret one is made and returned as new_secret, which nobody but the relay can read later.';
 
 create function outbox.unsubscribe(name text) returns void
 language plpgsql security definer
@@ -127,10 +124,14 @@ comment on function outbox.unsubscribe(text) is
 
 create function outbox.rotate_secret(
     name text, value text default null, overlap interval default '1 day')
-returns void
+returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    -- 32 bytes, 244 bits of them random.
+    secret constant text := coalesce(value, 'whsec_' || encode(
+        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'));
 begin
     perform outbox.lock_subscription(name);
     -- At most two are valid at a time: of those there are, the newest lives on for the overlap.
@@ -144,14 +145,12 @@ begin
      where k.subscription = rotate_secret.name and (k.valid_until is null or k.valid_until > now());
     delete from outbox.secret k
      where k.subscription = rotate_secret.name and k.valid_until < now() - interval '30 days';
-    -- 32 bytes, 244 bits of them random.
-    insert into outbox.secret (subscription, value)
-    values (name, coalesce(value, 'whsec_' || encode(
-        uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64')));
+    insert into outbox.secret (subscription, value) values (name, secret);
+    return secret;
 end
 $$;
 comment on function outbox.rotate_secret(text, text, interval) is
-    'Adds a signing secret (a new random one by default); the one before stays valid for the overlap.';
+    'Adds a signing secret (a new random one by default) and returns it; the one before stays valid for the overlap.';
 
 -- State ------------------------------------------------------------------------------------------
 

@@ -8,50 +8,10 @@ import subprocess
 
 import pytest
 
+from command_line import NO_EVENT, CommandLine
 from lib import process, wait
 
 NOWHERE = f"http://127.0.0.1:{process.free_port()}/events"
-NO_EVENT = "00000000-0000-4000-8000-000000000000"
-
-
-class CommandLine:
-    """Runs commands against a database of its own."""
-
-    def __init__(self, pg, database):
-        self.pg = pg
-        self.database = database
-        pg.query("postgres", f'drop database if exists "{database}" with (force)')
-        self.dsn = pg.provision(database)
-
-    def __call__(self, *words, status=0, source=True, stream=None):
-        """Standard output, or standard error when `status` is not 0."""
-        command = [str(process.binary("outbox-relay")), *words]
-        if source:
-            command += ["--source", self.dsn]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert done.returncode == status, f"{command}: {done.returncode}\n{done.stderr}"
-        return getattr(done, stream or ("stderr" if status else "stdout"))
-
-    def json(self, *words):
-        return json.loads(self(*words, "--json"))
-
-    def value(self, sql):
-        return self.pg.value(self.database, sql)
-
-    def emit(self, key):
-        return self.value(f"select outbox.emit('order', '{key}', 'order.created', '{{}}')::text")
-
-    def park(self, name, event_id, status):
-        """Puts an exception where the relay would have put it."""
-        self.pg.query(self.database, f"""
-            insert into outbox.delivery (subscription, id, event_id, aggregate_type, aggregate_id,
-                   event_type, created_at, payload, headers, status, attempts, next_attempt_at,
-                   last_status, last_error)
-            select '{name}', id, event_id, aggregate_type, aggregate_id, event_type, created_at,
-                   payload, headers, '{status}', 3,
-                   case when '{status}' = 'retrying' then now() + interval '1 hour' end, 422,
-                   E'it says\\033[2J no'
-              from outbox.event where event_id = '{event_id}'""")
 
 
 @pytest.fixture(name="run", scope="module")
