@@ -1,6 +1,7 @@
 /* Rows for people (a table) or for programs (JSON). */
 #include "outbox-relay/cli_output.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #define MAX_COLUMNS 32
@@ -96,4 +97,17 @@ int cli_print_query(const struct cli_arguments *arguments, PGconn *connection, c
     else
         cli_print_table(stdout, result, empty);
     return CLI_OK;
+}
+
+void cli_print_outcome(
+    const struct cli_arguments *arguments, const PGresult *result, const char *format, ...)
+{
+    va_list list;
+    va_start(list, format);
+    if (cli_flag(arguments, "json"))
+        fputs(PQgetvalue(result, 0, 0), stdout);
+    else
+        vprintf(format, list);
+    va_end(list);
+    putchar('\n');
 }

@@ -3,10 +3,9 @@
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
 
-#include <stdio.h>
 #include <string.h>
 
-static const struct cli_option source_only[] = {CLI_SOURCE_OPTION};
+static const struct cli_option no_options[] = {CLI_SOURCE_OPTION, CLI_JSON_OPTION};
 
 static int run_redrive(const struct cli_arguments *arguments)
 {
@@ -17,21 +16,24 @@ static int run_redrive(const struct cli_arguments *arguments)
             arguments, CLI_WRONG_USE, "name one EVENT_ID, or give --all for every dead event");
     if (!cli_check_event_id(arguments, parameters[1]))
         return CLI_WRONG_USE;
-    AUTO_RESULT PGresult *result =
-        cli_run_query(arguments, "select outbox.redrive($1, $2::uuid)", parameters, 2);
+    AUTO_RESULT PGresult *result = cli_run_query(arguments,
+        CLI_OUTCOME("$1::text as subscription, outbox.redrive($1, $2::uuid) as redriven"),
+        parameters, 2);
     if (!result)
         return CLI_FAILED;
-    const char *count = PQgetvalue(result, 0, 0);
+    const char *count = PQgetvalue(result, 0, 2);
     if (!all && strcmp(count, "0") == 0)
         return cli_complain(arguments, CLI_FAILED, "event %s is not dead in subscription %s",
             parameters[1], parameters[0]);
-    printf("%s dead event%s will be tried again\n", count, strcmp(count, "1") == 0 ? "" : "s");
+    cli_print_outcome(arguments, result, "%s dead event%s will be tried again", count,
+        strcmp(count, "1") == 0 ? "" : "s");
     return CLI_OK;
 }
 
 static const struct cli_option redrive_options[] = {
     CLI_SOURCE_OPTION,
     {.name = "all", .type = CLI_FLAG, .help = "every dead event of the subscription"},
+    CLI_JSON_OPTION,
 };
 
 const struct cli_command CMD_REDRIVE = {
@@ -50,14 +52,16 @@ static int run_skip(const struct cli_arguments *arguments)
     const char *parameters[] = {cli_operand(arguments, 0), cli_operand(arguments, 1)};
     if (!cli_check_event_id(arguments, parameters[1]))
         return CLI_WRONG_USE;
-    AUTO_RESULT PGresult *result =
-        cli_run_query(arguments, "select outbox.skip($1, $2::uuid)", parameters, 2);
+    AUTO_RESULT PGresult *result = cli_run_query(arguments,
+        CLI_OUTCOME("$1::text as subscription, $2::uuid as event_id,"
+                    " outbox.skip($1, $2::uuid) = 1 as skipped"),
+        parameters, 2);
     if (!result)
         return CLI_FAILED;
-    if (strcmp(PQgetvalue(result, 0, 0), "0") == 0)
+    if (*PQgetvalue(result, 0, 3) != 't')
         return cli_complain(arguments, CLI_FAILED, "event %s is not parked in subscription %s",
             parameters[1], parameters[0]);
-    printf("event %s is given up; its key goes on\n", parameters[1]);
+    cli_print_outcome(arguments, result, "event %s is given up; its key goes on", parameters[1]);
     return CLI_OK;
 }
 
@@ -67,8 +71,8 @@ const struct cli_command CMD_SKIP = {
     .min_operands = 2,
     .max_operands = 2,
     .summary = "give up a parked event for good, so that its key goes on",
-    .options = source_only,
-    .option_count = ARRAY_SIZE(source_only),
+    .options = no_options,
+    .option_count = ARRAY_SIZE(no_options),
     .run = run_skip,
 };
 
@@ -83,14 +87,17 @@ static int run_replay(const struct cli_arguments *arguments)
             "give one of --from-id N, --from-time TIME and --from-beginning");
     const char *parameters[] = {name, beginning ? "1" : id ? id : time};
     AUTO_RESULT PGresult *result = cli_run_query(arguments,
-        time ? "select outbox.replay($1, $2::timestamptz)" : "select outbox.replay($1, $2::bigint)",
+        time
+            ? CLI_OUTCOME("$1::text as subscription, outbox.replay($1, $2::timestamptz) as from_id")
+            : CLI_OUTCOME("$1::text as subscription, outbox.replay($1, $2::bigint) as from_id"),
         parameters, 2);
     if (!result)
         return CLI_FAILED;
-    if (PQgetisnull(result, 0, 0))
-        printf("nothing to replay: no retained event is that new\n");
+    if (PQgetisnull(result, 0, 2))
+        cli_print_outcome(arguments, result, "nothing to replay: no retained event is that new");
     else
-        printf("subscription %s is replayed from id %s on\n", name, PQgetvalue(result, 0, 0));
+        cli_print_outcome(arguments, result, "subscription %s is replayed from id %s on", name,
+            PQgetvalue(result, 0, 2));
     return CLI_OK;
 }
 
@@ -107,6 +114,7 @@ static const struct cli_option replay_options[] = {
         .metavar = "TIME",
         .help = "events emitted from then on, as PostgreSQL reads it: \"2026-01-31 12:00+01\""},
     {.name = "from-beginning", .type = CLI_FLAG, .help = "every retained event"},
+    CLI_JSON_OPTION,
 };
 
 const struct cli_command CMD_REPLAY = {
@@ -123,17 +131,20 @@ const struct cli_command CMD_REPLAY = {
 static int run_pause(const struct cli_arguments *arguments)
 {
     const char *parameters[] = {cli_operand(arguments, 0), cli_text(arguments, "reason")};
-    AUTO_RESULT PGresult *result =
-        cli_run_query(arguments, "select outbox.pause($1, $2)", parameters, 2);
+    AUTO_RESULT PGresult *result = cli_run_query(arguments,
+        CLI_OUTCOME("$1::text as subscription, 'paused' as state from outbox.pause($1, $2)"),
+        parameters, 2);
     if (!result)
         return CLI_FAILED;
-    printf("subscription %s is paused; nothing is lost\n", parameters[0]);
+    cli_print_outcome(
+        arguments, result, "subscription %s is paused; nothing is lost", parameters[0]);
     return CLI_OK;
 }
 
 static const struct cli_option pause_options[] = {
     CLI_SOURCE_OPTION,
     {.name = "reason", .type = CLI_TEXT, .metavar = "TEXT", .help = "shown by status"},
+    CLI_JSON_OPTION,
 };
 
 const struct cli_command CMD_PAUSE = {
@@ -150,10 +161,12 @@ const struct cli_command CMD_PAUSE = {
 static int run_resume(const struct cli_arguments *arguments)
 {
     const char *name = cli_operand(arguments, 0);
-    AUTO_RESULT PGresult *result = cli_run_query(arguments, "select outbox.resume($1)", &name, 1);
+    AUTO_RESULT PGresult *result = cli_run_query(arguments,
+        CLI_OUTCOME("$1::text as subscription, 'active' as state from outbox.resume($1)"), &name,
+        1);
     if (!result)
         return CLI_FAILED;
-    printf("subscription %s is active\n", name);
+    cli_print_outcome(arguments, result, "subscription %s is active", name);
     return CLI_OK;
 }
 
@@ -163,7 +176,7 @@ const struct cli_command CMD_RESUME = {
     .min_operands = 1,
     .max_operands = 1,
     .summary = "go on with a paused or disabled subscription",
-    .options = source_only,
-    .option_count = ARRAY_SIZE(source_only),
+    .options = no_options,
+    .option_count = ARRAY_SIZE(no_options),
     .run = run_resume,
 };

@@ -2,8 +2,6 @@
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
 
-#include <stdio.h>
-
 static const char LIST_SQL[] =
     "select subscription, fingerprint, kept_as, date_trunc('second', created_at) as created_at,"
     " date_trunc('second', valid_until) as valid_until, valid from outbox.secret_status"
@@ -15,12 +13,16 @@ static int rotate(const struct cli_arguments *arguments, PGconn *connection)
     const char *overlap = cli_text(arguments, "overlap");
     const char *parameters[] = {name, overlap ? overlap : "1 day"};
     AUTO_RESULT PGresult *rotated = cli_query(arguments, connection,
-        "select outbox.rotate_secret($1, overlap => $2::interval)", parameters, 2);
+        CLI_OUTCOME("$1::text as subscription,"
+                    " outbox.rotate_secret($1, overlap => $2::interval) as secret,"
+                    " $2::interval as overlap"),
+        parameters, 2);
     if (!rotated)
         return CLI_FAILED;
-    printf("new signing secret, for the receiver: %s\n"
-           "requests carry signatures of the old one too for %s\n",
-        PQgetvalue(rotated, 0, 0), parameters[1]);
+    cli_print_outcome(arguments, rotated,
+        "new signing secret, for the receiver: %s\n"
+        "requests carry signatures of the old one too for %s",
+        PQgetvalue(rotated, 0, 2), parameters[1]);
     return CLI_OK;
 }
 

@@ -60,24 +60,25 @@ static int check_use(const struct cli_arguments *arguments)
     return CLI_OK;
 }
 
-/* `secret` is NULL unless one was made. */
-static int print_outcome(
-    const struct cli_arguments *arguments, PGconn *connection, bool created, const char *secret)
+static int print_subscribed(
+    const struct cli_arguments *arguments, PGconn *connection, const PGresult *result)
 {
-    const char *name = cli_operand(arguments, 0);
-    const char *from =
-        cli_flag(arguments, "from-beginning") ? "the oldest event" : "the next event";
+    bool created = *PQgetvalue(result, 0, 0) == 't';
+    const char *made = PQgetisnull(result, 0, 1) ? NULL : PQgetvalue(result, 0, 1);
+    const char *parameters[] = {cli_operand(arguments, 0), created ? "true" : "false", made};
     if (cli_flag(arguments, "json"))
         return cli_print_query(arguments, connection,
             "select name, url, event_types, batch_size, max_in_flight, timeout_ms, max_attempts,"
-            " retry_base_ms, retry_max_ms, on_dead, state from outbox.subscription where name = $1",
-            &name, 1, "");
+            " retry_base_ms, retry_max_ms, on_dead, state, $2::boolean as created,"
+            " $3::text as new_secret from outbox.subscription where name = $1",
+            parameters, ARRAY_SIZE(parameters), "");
     if (created)
-        printf("subscription %s created; it starts with %s\n", name, from);
+        printf("subscription %s created; it starts with %s\n", parameters[0],
+            cli_flag(arguments, "from-beginning") ? "the oldest event" : "the next event");
     else
-        printf("subscription %s changed; its cursor stays\n", name);
-    if (secret)
-        printf("signing secret, for the receiver: %s\n", secret);
+        printf("subscription %s changed; its cursor stays\n", parameters[0]);
+    if (made)
+        printf("signing secret, for the receiver: %s\n", made);
     return CLI_OK;
 }
 
@@ -105,11 +106,7 @@ static int run_subscribe(const struct cli_arguments *arguments)
         return CLI_FAILED;
     AUTO_RESULT PGresult *result =
         cli_query(arguments, connection, SUBSCRIBE_SQL, parameters, ARRAY_SIZE(parameters));
-    if (!result)
-        return CLI_FAILED;
-    bool created = PQgetvalue(result, 0, 0)[0] == 't';
-    return print_outcome(arguments, connection, created,
-        PQgetisnull(result, 0, 1) ? NULL : PQgetvalue(result, 0, 1));
+    return result ? print_subscribed(arguments, connection, result) : CLI_FAILED;
 }
 
 static const struct cli_option subscribe_options[] = {
@@ -195,11 +192,13 @@ const struct cli_command CMD_SUBSCRIBE = {
 static int run_unsubscribe(const struct cli_arguments *arguments)
 {
     const char *name = cli_operand(arguments, 0);
-    AUTO_RESULT PGresult *result =
-        cli_run_query(arguments, "select outbox.unsubscribe($1)", &name, 1);
+    AUTO_RESULT PGresult *result = cli_run_query(arguments,
+        CLI_OUTCOME("$1::text as subscription, true as removed from outbox.unsubscribe($1)"), &name,
+        1);
     if (!result)
         return CLI_FAILED;
-    printf("subscription %s removed, with its cursor, secrets and parked events\n", name);
+    cli_print_outcome(arguments, result,
+        "subscription %s removed, with its cursor, secrets and parked events", name);
     return CLI_OK;
 }
 
@@ -230,7 +229,7 @@ const struct cli_command CMD_SUBSCRIPTIONS = {
     .run = run_subscriptions,
 };
 
-static const struct cli_option unsubscribe_options[] = {CLI_SOURCE_OPTION};
+static const struct cli_option unsubscribe_options[] = {CLI_SOURCE_OPTION, CLI_JSON_OPTION};
 
 const struct cli_command CMD_UNSUBSCRIBE = {
     .name = "unsubscribe",

@@ -39,6 +39,14 @@ class CommandLine:
     def json(self, *words):
         return json.loads(self(*words, "--json"))
 
+    def one(self, *words):
+        """The one object of a command that does something."""
+        [done] = self.json(*words)
+        return done
+
+    def newest_secret(self):
+        return self.value("select value from outbox.secret order by id desc limit 1")
+
     def value(self, sql):
         return self.pg.value(self.database, sql)
 

@@ -86,7 +86,7 @@ def test_a_secret_comes_from_a_file(run, billing, tmp_path):
     file = tmp_path / "secret"
     file.write_text(secret + "\n", encoding="ascii")
     run("subscribe", billing, "--url", "http://127.0.0.1:9/e", "--secret-file", str(file))
-    assert run.value("select value from outbox.secret order by id desc limit 1") == secret
+    assert run.newest_secret() == secret
     missing = run("subscribe", billing, "--url", "http://127.0.0.1:9/e", "--secret-file",
                   str(tmp_path / "none"), status=1)
     assert "No such file" in missing
@@ -177,10 +177,34 @@ def test_pause_and_resume(run, billing):
 
 def test_secrets_are_rotated_and_never_listed(run, billing):
     printed = run("secrets", billing, "--rotate", "--overlap", "2 hours")
-    secret = run.value("select value from outbox.secret order by id desc limit 1")
+    secret = run.newest_secret()
     assert secret in printed
     assert secret not in run("secrets") + json.dumps(run.json("secrets"))
     assert [row["valid"] for row in run.json("secrets", billing)] == [True, True]
+
+
+def test_what_was_done_is_told_in_json(run, billing):
+    event = run.emit("6")
+    run.park(billing, event, "dead")
+    assert run.one("redrive", billing, event) == {"subscription": billing, "redriven": 1}
+    assert run.one("skip", billing, event) == {
+        "subscription": billing, "event_id": event, "skipped": True}
+    assert run.one("redrive", billing, "--all") == {"subscription": billing, "redriven": 0}
+    assert run.one("replay", billing, "--from-id", "1") == {"subscription": billing, "from_id": 1}
+    assert run.one("replay", billing, "--from-time", "2100-01-01") == {
+        "subscription": billing, "from_id": None}
+    assert run.one("pause", billing) == {"subscription": billing, "state": "paused"}
+    assert run.one("resume", billing) == {"subscription": billing, "state": "active"}
+    assert run.one("secrets", billing, "--rotate", "--overlap", "2 hours") == {
+        "subscription": billing, "secret": run.newest_secret(), "overlap": "02:00:00"}
+
+
+def test_a_new_secret_is_told_in_json(run):
+    made = run.one("subscribe", "told", "--url", NOWHERE)
+    assert made["created"] and made["new_secret"] == run.newest_secret()
+    changed = run.one("subscribe", "told", "--batch-size", "3")
+    assert (changed["created"], changed["new_secret"], changed["batch_size"]) == (False, None, 3)
+    assert run.one("unsubscribe", "told") == {"subscription": "told", "removed": True}
 
 
 def test_run_shows_on_a_terminal_what_waits(run, billing):
@@ -271,3 +295,4 @@ def test_every_command_has_help(run):
         text = run(command, "--help", source=False)
         assert text.startswith(f"usage: outbox-relay {command}")
         assert max(map(len, text.splitlines())) < 100
+        assert ("--json" in text) == (command not in ("init", "run", "healthcheck"))

@@ -28,13 +28,9 @@ def fixture_billing(owner):
     owner("unsubscribe", "billing")
 
 
-def newest_secret(owner):
-    return owner.value("select value from outbox.secret order by id desc limit 1")
-
-
 def test_an_operator_subscribes_and_sees_the_secret(owner, operator):
     printed = operator("subscribe", "k", "--url", URL)
-    assert "subscription k created" in printed and newest_secret(owner) in printed
+    assert "subscription k created" in printed and owner.newest_secret() in printed
     assert "whsec_" not in operator("subscribe", "k", "--batch-size", "10")
     assert operator.json("subscriptions", "k")[0]["batch_size"] == 10
     assert "removed" in operator("unsubscribe", "k")
@@ -43,20 +39,20 @@ def test_an_operator_subscribes_and_sees_the_secret(owner, operator):
 def test_a_subscription_that_lost_its_secret_gets_one_that_is_shown(owner, operator, billing):
     owner.pg.query(owner.database, "delete from outbox.secret")
     printed = operator("subscribe", billing)
-    assert newest_secret(owner) in printed
+    assert owner.newest_secret() in printed
 
 
 def test_an_operator_rotates_and_sees_the_new_secret(owner, operator, billing):
-    old = newest_secret(owner)
+    old = owner.newest_secret()
     printed = operator("secrets", billing, "--rotate")
-    assert newest_secret(owner) in printed and old not in printed
+    assert owner.newest_secret() in printed and old not in printed
     assert [row["valid"] for row in operator.json("secrets", billing)] == [True, True]
 
 
 def test_sql_returns_the_secret_that_is_made(owner, billing):
     made = owner.value(f"select new_secret from outbox.subscribe('sql', '{URL}')")
-    assert made == newest_secret(owner)
-    assert owner.value(f"select outbox.rotate_secret('{billing}')") == newest_secret(owner)
+    assert made == owner.newest_secret()
+    assert owner.value(f"select outbox.rotate_secret('{billing}')") == owner.newest_secret()
     owner("unsubscribe", "sql")
 
 
