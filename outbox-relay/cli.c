@@ -198,6 +198,9 @@ static int take_value(const struct cli_command *command, const struct cli_option
     if (option->choices && !is_choice(option->choices, text))
         return wrong_use(
             command->name, "--%s: \"%s\" is none of %s", option->name, text, option->choices);
+    char mistake[CLI_MISTAKE_SIZE];
+    if (option->check && !option->check(text, mistake))
+        return wrong_use(command->name, "--%s: %s", option->name, mistake);
     return CLI_OK;
 }
 

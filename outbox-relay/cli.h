@@ -14,6 +14,7 @@ enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_WRONG_USE = 2 };
 #define CLI_MAX_OPTIONS 32
 #define CLI_MAX_OPERANDS 4
 #define CLI_MAX_REPEATS 64
+#define CLI_MISTAKE_SIZE 256
 
 enum cli_option_type {
     CLI_FLAG, /* --json */
@@ -31,6 +32,8 @@ struct cli_option {
     const char *environment; /* used when the option is not given; NULL: none */
     const char *choices;     /* CLI_TEXT: words separated by '|'; NULL: any */
     int64_t min, max;        /* CLI_INT */
+    /* CLI_TEXT: false when the value won't do, after writing what is wrong; NULL: any will. */
+    bool (*check)(const char *text, char ret_mistake[CLI_MISTAKE_SIZE]);
 };
 
 struct cli_arguments;

@@ -11,17 +11,41 @@
     "set local jit = off"
 
 /* libpq ends its messages with a line feed, and may put several lines. */
-static int complain_in_one_line(const struct cli_arguments *arguments, const char *message)
+static void write_in_one_line(const char *message, char *line, size_t size)
 {
-    char line[1024];
-    snprintf(line, sizeof line, "%s", message && *message ? message : "out of memory");
+    snprintf(line, size, "%s", message && *message ? message : "out of memory");
     size_t length = strlen(line);
     while (length > 0 && line[length - 1] == '\n')
         line[--length] = '\0';
     for (char *c = line; *c; c++)
         if (*c == '\n' || *c == '\t')
             *c = ' ';
+}
+
+static int complain_in_one_line(const struct cli_arguments *arguments, const char *message)
+{
+    char line[1024];
+    write_in_one_line(message, line, sizeof line);
     return cli_complain(arguments, CLI_FAILED, "%s", line);
+}
+
+bool cli_check_dsn(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
+{
+    static const char *const marks[] = {"postgres://", "postgresql://"};
+    bool is_name = !strchr(text, '='); /* of a database: so does libpq take it */
+    for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+        is_name = is_name && strncmp(text, marks[i], strlen(marks[i])) != 0;
+    if (is_name)
+        return true;
+    char *error = NULL;
+    PQconninfoOption *options = PQconninfoParse(text, &error);
+    PQconninfoFree(options);
+    write_in_one_line(error, ret_mistake, CLI_MISTAKE_SIZE);
+    PQfreemem(error);
+    char *quoted = strstr(ret_mistake, ": \"");
+    if (quoted)
+        *quoted = '\0';
+    return options != NULL;
 }
 
 PGconn *cli_connect(const struct cli_arguments *arguments)

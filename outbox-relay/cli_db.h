@@ -11,9 +11,13 @@
 #define CLI_SOURCE_OPTION \
     { \
         .name = "source", .type = CLI_TEXT, .metavar = "DSN", .required = true, \
-        .environment = "OUTBOX_RELAY_SOURCE", \
+        .environment = "OUTBOX_RELAY_SOURCE", .check = cli_check_dsn, \
         .help = "database of the outbox: a libpq connection string or URI" \
     }
+
+/* Whether a text has the form of a connection string, whatever it leads to: else libpq's reason
+ * without the text itself, which may have a password. For cli_option. */
+bool cli_check_dsn(const char *text, char ret_mistake[CLI_MISTAKE_SIZE]);
 
 /* Connects to --source. Returns NULL after telling why on stderr; else the caller's to PQfinish. */
 PGconn *cli_connect(const struct cli_arguments *arguments);

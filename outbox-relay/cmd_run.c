@@ -1,4 +1,5 @@
 /* outbox-relay run: relays from any number of sources until SIGTERM. */
+#include "outbox-relay/cli_db.h"
 #include "outbox-relay/commands.h"
 #include "outbox-relay/progress.h"
 #include "outbox-relay/relay_metrics.h"
@@ -47,6 +48,9 @@ static int add_source(const struct cli_arguments *arguments, struct run *run, co
     for (size_t i = 0; i < run->count; i++)
         if (strcmp(run->sources[i]->name, name) == 0)
             return cli_complain(arguments, CLI_WRONG_USE, "two sources have the name %s", name);
+    char mistake[CLI_MISTAKE_SIZE];
+    if (!cli_check_dsn(equals + 1, mistake))
+        return cli_complain(arguments, CLI_WRONG_USE, "source %s: %s", name, mistake);
     if (run->count == MAX_SOURCES)
         return cli_complain(arguments, CLI_WRONG_USE, "more than %d sources", MAX_SOURCES);
     int ret = source_new(name, equals + 1, &run->settings, &run->sources[run->count]);
