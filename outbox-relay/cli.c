@@ -14,11 +14,15 @@
 #define PROGRAM "outbox-relay"
 #define HELP_COLUMN 26
 
+/* One line, whatever stands in what was given. */
 static void vcomplain(const char *command, const char *format, va_list arguments)
 {
-    fprintf(stderr, PROGRAM "%s%s: ", command ? " " : "", command ? command : "");
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    char line[2048];
+    vsnprintf(line, sizeof line, format, arguments);
+    for (char *c = line; *c; c++)
+        if (iscntrl((unsigned char)*c))
+            *c = '?';
+    fprintf(stderr, PROGRAM "%s%s: %s\n", command ? " " : "", command ? command : "", line);
 }
 
 int cli_complain(const struct cli_arguments *arguments, int status, const char *format, ...)

@@ -3,12 +3,19 @@
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
+#include "shared/utf8.h"
+#include "shared/webhook.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #define SECRET_MAX 1024
+#define SECRET_VARIABLE "OUTBOX_SUBSCRIPTION_SECRET"
+#define SECRET_FORM "secret: whsec_ and the base64 of 24 to 64 bytes"
+#define URL_MAX 2048
+#define TYPES_MAX 1000
 
 static const char SUBSCRIBE_SQL[] =
     "select created, new_secret from outbox.subscribe(name => $1, url => $2,"
@@ -17,48 +24,132 @@ static const char SUBSCRIBE_SQL[] =
     " max_attempts => $7::integer, retry_base_ms => $8::integer, retry_max_ms => $9::integer,"
     " on_dead => $10, secret => $11, from_beginning => $12::boolean)";
 
-/* The first line of a file. Returns NULL after telling why; else `buffer`. */
-static const char *read_secret(
+/* What is given -----------------------------------------------------------------------------------
+ * The database's constraints say the same, in words for programmers. */
+
+static bool check_url(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
+{
+    size_t length;
+    bool begins = strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+    if (begins && !text[strcspn(text, " \t\r\n\v\f")] && allow_url("", text) &&
+        (!utf8_valid(text, &length) || length <= URL_MAX))
+        return true;
+    snprintf(ret_mistake, CLI_MISTAKE_SIZE,
+        "it must be an http:// or https:// URL with a host and without a user, of at most %d "
+        "characters",
+        URL_MAX);
+    return false;
+}
+
+/* "order.created", "order.*" or "*"; elsewhere a '*' would match nothing. */
+static bool type_is_valid(const char *type, size_t length)
+{
+    const char *star = memchr(type, '*', length);
+    for (size_t i = 0; i < length; i++)
+        if (iscntrl((unsigned char)type[i]))
+            return false;
+    if (!star || length == 1)
+        return length > 0;
+    return length > 2 && star == type + length - 1 && star[-1] == '.';
+}
+
+static bool check_types(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
+{
+    for (int count = 1; count <= TYPES_MAX; count++) {
+        size_t length = strcspn(text, ","), begin = strspn(text, " "), end = length;
+        while (end > begin && text[end - 1] == ' ')
+            end--;
+        if (begin >= end || !type_is_valid(text + begin, end - begin)) {
+            snprintf(ret_mistake, CLI_MISTAKE_SIZE,
+                "\"%.*s\" is not an event type, a prefix that ends in \".*\", or \"*\"",
+                (int)(length < 100 ? length : 100), text);
+            return false;
+        }
+        if (!text[length])
+            return true;
+        text += length + 1;
+    }
+    snprintf(ret_mistake, CLI_MISTAKE_SIZE, "these are more than %d event types", TYPES_MAX);
+    return false;
+}
+
+static bool is_reference(const char *text)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_0123456789";
+    if (strncmp(text, "file:/", 6) == 0)
+        return text[6] != '\0';
+    return strncmp(text, "env:", 4) == 0 && text[4] && !isdigit((unsigned char)text[4]) &&
+           !text[4 + strspn(text + 4, letters)];
+}
+
+static bool check_reference(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
+{
+    snprintf(ret_mistake, CLI_MISTAKE_SIZE, "it must be file:/PATH or env:NAME");
+    return is_reference(text);
+}
+
+static bool is_secret(const char *text)
+{
+    struct webhook_key key;
+    bool valid = webhook_key_parse(text, &key) == 0;
+    explicit_bzero(&key, sizeof key);
+    return valid;
+}
+
+/* The first word of a file. Returns a cli_exit, not CLI_OK after telling why. */
+static int read_secret(
     const struct cli_arguments *arguments, const char *path, char buffer[SECRET_MAX])
 {
     FILE *file = fopen(path, "re");
-    if (!file || !fgets(buffer, SECRET_MAX, file)) {
-        cli_complain(arguments, CLI_FAILED, "--secret-file %s: %s", path,
-            errno ? strerror(errno) : "it is empty");
-        buffer = NULL;
-    } else {
-        buffer[strcspn(buffer, "\r\n")] = '\0';
-    }
+    bool read = file && fgets(buffer, SECRET_MAX, file);
+    int error = !file || ferror(file) ? errno : 0;
     if (file)
         fclose(file);
-    return buffer;
-}
-
-/* The table's constraints say the same, in words for programmers. */
-static int check_use(const struct cli_arguments *arguments)
-{
-    static const char name_letters[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
-    const char *name = cli_operand(arguments, 0);
-    const char *url = cli_text(arguments, "url");
-    const char *types = cli_text(arguments, "types");
-
-    if (!*name || strlen(name) > 63 || name[strspn(name, name_letters)] || strchr("._-", *name))
-        return cli_complain(arguments, CLI_WRONG_USE,
-            "the name \"%s\" must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a "
-            "letter or digit",
-            name);
-    if (url && !allow_url("", url))
-        return cli_complain(arguments, CLI_WRONG_USE,
-            "--url: \"%s\" is no http:// or https:// URL with a host and without a user", url);
-    if (types &&
-        (!*types || *types == ',' || strstr(types, ",,") || types[strlen(types) - 1] == ','))
+    if (error)
+        return cli_complain(arguments, CLI_FAILED, "--secret-file %s: %s", path, strerror(error));
+    if (!read)
+        return cli_complain(arguments, CLI_WRONG_USE, "--secret-file %s: it is empty", path);
+    buffer[strcspn(buffer, " \t\r\n")] = '\0';
+    if (!is_secret(buffer))
         return cli_complain(
-            arguments, CLI_WRONG_USE, "--types: \"%s\" has an empty event type", types);
-    if (cli_text(arguments, "secret-ref") && cli_text(arguments, "secret-file"))
-        return cli_complain(
-            arguments, CLI_WRONG_USE, "--secret-ref and --secret-file exclude each other");
+            arguments, CLI_WRONG_USE, "--secret-file %s: it has no " SECRET_FORM, path);
     return CLI_OK;
 }
+
+/* *ret_secret is NULL when none is given; it may be `buffer`. Returns a cli_exit. */
+static int find_secret(
+    const struct cli_arguments *arguments, char buffer[SECRET_MAX], const char **ret_secret)
+{
+    const char *file = cli_text(arguments, "secret-file");
+    const char *reference = cli_text(arguments, "secret-ref");
+    const char *variable = getenv(SECRET_VARIABLE);
+
+    if (reference && file)
+        return cli_complain(
+            arguments, CLI_WRONG_USE, "--secret-ref and --secret-file exclude each other");
+    *ret_secret = file ? buffer : reference ? reference : variable;
+    if (file)
+        return read_secret(arguments, file, buffer);
+    if (!reference && variable && !is_secret(variable) && !is_reference(variable))
+        return cli_complain(arguments, CLI_WRONG_USE,
+            "$" SECRET_VARIABLE " has neither a " SECRET_FORM ", nor file:/PATH or env:NAME");
+    return CLI_OK;
+}
+
+static int check_name(const struct cli_arguments *arguments)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+    const char *name = cli_operand(arguments, 0);
+    if (*name && strlen(name) <= 63 && !name[strspn(name, letters)] && !strchr("._-", *name))
+        return CLI_OK;
+    return cli_complain(arguments, CLI_WRONG_USE,
+        "the name \"%s\" must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a letter or "
+        "digit",
+        name);
+}
+
+/* subscribe ---------------------------------------------------------------------------------------
+ */
 
 static int print_subscribed(
     const struct cli_arguments *arguments, PGconn *connection, const PGresult *result)
@@ -84,16 +175,13 @@ static int print_subscribed(
 
 static int run_subscribe(const struct cli_arguments *arguments)
 {
-    char secret_text[SECRET_MAX];
-    const char *secret = cli_text(arguments, "secret-ref");
-    const char *secret_file = cli_text(arguments, "secret-file");
-    int status = check_use(arguments);
+    char buffer[SECRET_MAX];
+    const char *secret = NULL;
+    int status = check_name(arguments);
+    if (!status)
+        status = find_secret(arguments, buffer, &secret);
     if (status)
         return status;
-    if (secret_file && !(secret = read_secret(arguments, secret_file, secret_text)))
-        return CLI_FAILED;
-    if (!secret)
-        secret = getenv("OUTBOX_SUBSCRIPTION_SECRET");
 
     const char *parameters[] = {cli_operand(arguments, 0), cli_text(arguments, "url"),
         cli_text(arguments, "types"), cli_text(arguments, "batch-size"),
@@ -114,10 +202,12 @@ static const struct cli_option subscribe_options[] = {
     {.name = "url",
         .type = CLI_TEXT,
         .metavar = "URL",
+        .check = check_url,
         .help = "callback that events are POSTed to; a new subscription needs one"},
     {.name = "types",
         .type = CLI_TEXT,
         .metavar = "TYPES",
+        .check = check_types,
         .help = "event types, separated by commas: exact, prefixes as order.*, or * (default: *)"},
     {.name = "batch-size",
         .type = CLI_INT,
@@ -168,6 +258,7 @@ static const struct cli_option subscribe_options[] = {
     {.name = "secret-ref",
         .type = CLI_TEXT,
         .metavar = "REF",
+        .check = check_reference,
         .help = "file:/path or env:NAME, from where the relay reads the secret itself"},
     {.name = "from-beginning",
         .type = CLI_FLAG,
@@ -181,13 +272,15 @@ const struct cli_command CMD_SUBSCRIBE = {
     .min_operands = 1,
     .max_operands = 1,
     .summary = "make a subscription, or change one (its cursor stays)",
-    .details =
-        "Without a secret (also $OUTBOX_SUBSCRIPTION_SECRET) a new one is made and printed once.\n"
-        "What is not given keeps its value, or the default in a new subscription.",
+    .details = "Without a secret (also $" SECRET_VARIABLE ") a new one is made and printed once.\n"
+               "What is not given keeps its value, or the default in a new subscription.",
     .options = subscribe_options,
     .option_count = ARRAY_SIZE(subscribe_options),
     .run = run_subscribe,
 };
+
+/* unsubscribe and subscriptions -------------------------------------------------------------------
+ */
 
 static int run_unsubscribe(const struct cli_arguments *arguments)
 {

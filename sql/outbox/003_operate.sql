@@ -46,6 +46,12 @@ $$;
 comment on function outbox.lock_subscription(text) is
     'Internal: locks the subscription''s row; an error when it does not exist.';
 
+create function outbox.is_type_pattern(text) returns boolean
+language sql immutable strict parallel safe
+return $1 ~ '^(\*|[^*]+(\.\*)?)$' and $1 !~ '^\s|\s$|[[:cntrl:]]';
+comment on function outbox.is_type_pattern(text) is
+    'Whether it may stand in a subscription''s event_types: an event type, a prefix such as order.*, or *.';
+
 create function outbox.subscribe(
     name text, url text default null, event_types text[] default null, batch_size integer default null,
     max_in_flight integer default null, timeout_ms integer default null,
@@ -59,10 +65,16 @@ as $$
 declare
     its_url constant text := coalesce(subscribe.url, (
         select s.url from outbox.subscription s where s.name = subscribe.name));
+    wrong_type constant text := (
+        select t from unnest(subscribe.event_types) t where not outbox.is_type_pattern(t) limit 1);
 begin
     if its_url is null then
         raise exception 'subscription "%" does not exist yet: it needs a url', name
             using errcode = 'null_value_not_allowed';
+    end if;
+    if wrong_type is not null then
+        raise exception '"%" is not an event type, a prefix that ends in ".*", or "*"', wrong_type
+            using errcode = 'invalid_parameter_value';
     end if;
     -- The position and the snapshot are of one statement. The floor is the last mark of the relay:
     -- it has committed, so the snapshot's xip lists whatever older transaction is still open.

@@ -6,6 +6,7 @@ import pty
 import select
 import subprocess
 
+import psycopg2
 import pytest
 
 from command_line import NO_EVENT, CommandLine
@@ -90,6 +91,47 @@ def test_a_secret_comes_from_a_file(run, billing, tmp_path):
     missing = run("subscribe", billing, "--url", "http://127.0.0.1:9/e", "--secret-file",
                   str(tmp_path / "none"), status=1)
     assert "No such file" in missing
+
+
+@pytest.mark.parametrize("content, told", [
+    ("", "it is empty"), ("\n", "has no secret"), ("hidden\n", "has no secret"),
+    ("whsec_QUJD\n", "has no secret"), ("whsec_" + "QUJD" * 22 + "\n", "has no secret"),
+    ("whsec_" + "Q" * 43 + "\n", "has no secret")])
+def test_a_file_without_a_secret_is_wrong_use(run, tmp_path, content, told):
+    file = tmp_path / "secret"
+    file.write_text(content, encoding="ascii")
+    error = run("subscribe", "x", "--url", NOWHERE, "--secret-file", str(file), status=2)
+    assert told in error and error.count("\n") == 1
+    assert "hidden" not in error and "whsec_Q" not in error
+
+
+def test_a_secret_comes_from_the_environment(run, monkeypatch):
+    secret = "whsec_" + "QUJE" * 11
+    monkeypatch.setenv("OUTBOX_SUBSCRIPTION_SECRET", "hidden")
+    error = run("subscribe", "x", "--url", NOWHERE, status=2)
+    assert "$OUTBOX_SUBSCRIPTION_SECRET has neither" in error and "hidden" not in error
+    for value in (secret, "env:OTHER", "file:/run/secret"):
+        monkeypatch.setenv("OUTBOX_SUBSCRIPTION_SECRET", value)
+        assert run.one("subscribe", "x", "--url", NOWHERE)["new_secret"] is None
+        assert run.newest_secret() == value
+    run("unsubscribe", "x")
+
+
+def test_sql_takes_no_type_that_can_never_match(run):
+    for wrong in ("", " ", "or*", ".*", "*.a", "**", " a", "a ", "a\nb"):
+        with pytest.raises(psycopg2.Error) as raised:
+            run.pg.query(run.database, "select outbox.subscribe('x', %s, array['a', %s])",
+                         (NOWHERE, wrong))
+        assert f'"{wrong}" is not an event type' in str(raised.value)
+    run.pg.query(run.database, "select outbox.subscribe('x', %s, %s)",
+                 (NOWHERE, ["*", "a", "a.*", "a b", "a.b.*", "\u00e9.*"]))
+    run("unsubscribe", "x")
+
+
+def test_types_may_be_in_any_language(run):
+    made = run.one("subscribe", "x", "--url", NOWHERE, "--types", "commande.cr\u00e9\u00e9e, \u6ce8.*,*")
+    assert made["event_types"] == ["commande.cr\u00e9\u00e9e", "\u6ce8.*", "*"]
+    run("unsubscribe", "x")
 
 
 def test_status_tells_the_lag_and_who_is_active(run, billing):
@@ -241,14 +283,32 @@ WRONG_USE = [
     (["subscribe"], "an argument is missing"),
     (["status", "--check", "--watch"], "--check excludes"),
     (["status", "--max-lag", "5"], "goes with --check"),
-    (["subscribe", "x", "--url", "ftp://x"], "no http:// or https:// URL"),
+    (["subscribe", "x", "--url", "ftp://x"], "an http:// or https:// URL"),
     (["subscribe", "x", "--url", "http://"], "with a host"),
-    (["subscribe", "x", "--url", "http://user:password@x/"], "without a user"),
+    (["subscribe", "x", "--url", "http://user:hidden@x/"], "without a user"),
+    (["subscribe", "x", "--url", "http:/x"], "an http:// or https:// URL"),
+    (["subscribe", "x", "--url", "HTTP://x"], "an http:// or https:// URL"),
+    (["subscribe", "x", "--url", "http://x/a b"], "an http:// or https:// URL"),
+    (["subscribe", "x", "--url", "http://x/" + 2040 * "a"], "at most 2048 characters"),
     (["skip", "billing", "nonsense"], "\"nonsense\" is no UUID"),
     (["redrive", "billing", NO_EVENT + "0"], "is no UUID"),
     (["events", "order.created"], "is no UUID"),
     (["subscribe", "Bad Name", "--url", "http://x"], "the name \"Bad Name\" must be"),
-    (["subscribe", "x", "--url", "http://x", "--types", "a,,b"], "empty event type"),
+    (["subscribe", "x", "--url", "http://x", "--types", "a,,b"], "\"\" is not an event type"),
+    (["subscribe", "x", "--url", "http://x", "--types", "a, ,b"], "\" \" is not an event type"),
+    (["subscribe", "x", "--url", "http://x", "--types", " "], "\" \" is not an event type"),
+    (["subscribe", "x", "--url", "http://x", "--types", ""], "\"\" is not an event type"),
+    (["subscribe", "x", "--url", "http://x", "--types", "a,"], "\"\" is not an event type"),
+    (["subscribe", "x", "--url", "http://x", "--types", "a.*,or*"], "\"or*\" is not an event type"),
+    (["subscribe", "x", "--url", "http://x", "--types", ".*"], "a prefix that ends in \".*\""),
+    (["subscribe", "x", "--url", "http://x", "--types", "*.a"], "a prefix that ends in \".*\""),
+    (["subscribe", "x", "--url", "http://x", "--types", "**"], "a prefix that ends in \".*\""),
+    (["subscribe", "x", "--url", "http://x", "--types", "a\nb"], "a prefix that ends in \".*\""),
+    (["subscribe", "x", "--url", "http://x", "--types", "a," * 1000 + "a"], "more than 1000"),
+    (["subscribe", "x", "--url", "http://x", "--secret-ref", "hidden"], "file:/PATH or env:NAME"),
+    (["subscribe", "x", "--url", "http://x", "--secret-ref", "env:1X"], "file:/PATH or env:NAME"),
+    (["subscribe", "x", "--url", "http://x", "--secret-ref", "env:X", "--secret-file", "x"],
+     "exclude each other"),
     (["subscribe", "x", "--url", "http://x", "--batch-size", "0"], "integer from 1 to 1000"),
     (["subscribe", "x", "--url", "http://x", "--batch-size", "9" * 30], "integer from 1 to 1000"),
     (["subscribe", "x", "--url", "http://x", "--on-dead", "maybe"], "none of skip|block"),
