@@ -125,6 +125,39 @@ PGresult *cli_query(const struct cli_arguments *arguments, PGconn *connection, c
     return result;
 }
 
+int cli_check_value(const struct cli_arguments *arguments, PGconn *connection, const char *option,
+    const char *sql, const char *wanted)
+{
+    static const char data_exception[] = "22"; /* the class: can't be read, or out of range */
+    const char *text = cli_text(arguments, option);
+    if (!text)
+        return CLI_OK;
+    AUTO_RESULT PGresult *result = PQexecParams(connection, sql, 1, NULL, &text, NULL, NULL, 0);
+    const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
+    bool is_read = PQresultStatus(result) == PGRES_TUPLES_OK;
+    if (is_read && *PQgetvalue(result, 0, 0) == 't')
+        return CLI_OK;
+    if (is_read || (state && strncmp(state, data_exception, strlen(data_exception)) == 0))
+        return cli_complain(
+            arguments, CLI_WRONG_USE, "--%s: \"%s\" is not %s", option, text, wanted);
+    complain_of_result(arguments, connection, result);
+    return CLI_FAILED;
+}
+
+int cli_check_subscription(
+    const struct cli_arguments *arguments, PGconn *connection, const char *name)
+{
+    if (!name)
+        return CLI_OK;
+    AUTO_RESULT PGresult *result = cli_query(
+        arguments, connection, "select from outbox.subscription where name = $1", &name, 1);
+    if (!result)
+        return CLI_FAILED;
+    if (PQntuples(result) == 0)
+        return cli_complain(arguments, CLI_FAILED, "there is no subscription \"%s\"", name);
+    return CLI_OK;
+}
+
 PGresult *cli_run_query(const struct cli_arguments *arguments, const char *sql,
     const char *const *parameters, int count)
 {

@@ -32,6 +32,17 @@ MUST_CHECK bool cli_commit(const struct cli_arguments *arguments, PGconn *connec
 PGresult *cli_query(const struct cli_arguments *arguments, PGconn *connection, const char *sql,
     const char *const *parameters, int count);
 
+/* Whether the server reads the value of an option, NULL or not, as the command means it: `sql`
+ * casts $1 and returns whether it will do. Returns a cli_exit, not CLI_OK after telling that it is
+ * not `wanted`. */
+MUST_CHECK int cli_check_value(const struct cli_arguments *arguments, PGconn *connection,
+    const char *option, const char *sql, const char *wanted);
+
+/* Whether there is a subscription of that name, NULL for any. Returns a cli_exit, not CLI_OK after
+ * telling that there is none. A database without subscriptions is no mistake, a name is. */
+MUST_CHECK int cli_check_subscription(
+    const struct cli_arguments *arguments, PGconn *connection, const char *name);
+
 /* Connects, runs one statement and disconnects. The same results. */
 PGresult *cli_run_query(const struct cli_arguments *arguments, const char *sql,
     const char *const *parameters, int count);

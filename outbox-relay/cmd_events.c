@@ -60,8 +60,10 @@ static int run_events(const struct cli_arguments *arguments)
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
     if (!connection)
         return CLI_FAILED;
-    return cli_print_query(
-        arguments, connection, EVENTS_SQL, parameters, ARRAY_SIZE(parameters), "no such event");
+    int status = cli_check_subscription(arguments, connection, parameters[1]);
+    return status ? status
+                  : cli_print_query(arguments, connection, EVENTS_SQL, parameters,
+                        ARRAY_SIZE(parameters), "no such event");
 }
 
 static const struct cli_option events_options[] = {
@@ -115,8 +117,10 @@ static int run_dead(const struct cli_arguments *arguments)
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
     if (!connection)
         return CLI_FAILED;
-    return cli_print_query(
-        arguments, connection, DEAD_SQL, parameters, ARRAY_SIZE(parameters), "no dead event");
+    int status = cli_check_subscription(arguments, connection, parameters[0]);
+    return status ? status
+                  : cli_print_query(arguments, connection, DEAD_SQL, parameters,
+                        ARRAY_SIZE(parameters), "no dead event");
 }
 
 static const struct cli_option dead_options[] = {

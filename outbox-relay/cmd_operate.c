@@ -86,7 +86,14 @@ static int run_replay(const struct cli_arguments *arguments)
         return cli_complain(arguments, CLI_WRONG_USE,
             "give one of --from-id N, --from-time TIME and --from-beginning");
     const char *parameters[] = {name, beginning ? "1" : id ? id : time};
-    AUTO_RESULT PGresult *result = cli_run_query(arguments,
+    AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
+    if (!connection)
+        return CLI_FAILED;
+    int status = cli_check_value(arguments, connection, "from-time",
+        "select $1::timestamptz is not null", "a time such as \"2026-01-31 12:00+01\"");
+    if (status)
+        return status;
+    AUTO_RESULT PGresult *result = cli_query(arguments, connection,
         time
             ? CLI_OUTCOME("$1::text as subscription, outbox.replay($1, $2::timestamptz) as from_id")
             : CLI_OUTCOME("$1::text as subscription, outbox.replay($1, $2::bigint) as from_id"),
@@ -132,10 +139,15 @@ static int run_pause(const struct cli_arguments *arguments)
 {
     const char *parameters[] = {cli_operand(arguments, 0), cli_text(arguments, "reason")};
     AUTO_RESULT PGresult *result = cli_run_query(arguments,
-        CLI_OUTCOME("$1::text as subscription, 'paused' as state from outbox.pause($1, $2)"),
+        CLI_OUTCOME("$1::text as subscription, case when outbox.pause($1, $2) then 'paused' "
+                    "else 'disabled' end as state"),
         parameters, 2);
     if (!result)
         return CLI_FAILED;
+    if (strcmp(PQgetvalue(result, 0, 2), "paused") != 0)
+        return cli_complain(arguments, CLI_FAILED,
+            "subscription %s is disabled and stays so: nothing is sent until it is resumed",
+            parameters[0]);
     cli_print_outcome(
         arguments, result, "subscription %s is paused; nothing is lost", parameters[0]);
     return CLI_OK;

@@ -12,6 +12,10 @@ static int rotate(const struct cli_arguments *arguments, PGconn *connection)
     const char *name = cli_operand(arguments, 0);
     const char *overlap = cli_text(arguments, "overlap");
     const char *parameters[] = {name, overlap ? overlap : "1 day"};
+    int status = cli_check_value(arguments, connection, "overlap",
+        "select now() + $1::interval >= now()", "a time of some length, such as \"2 hours\"");
+    if (status)
+        return status;
     AUTO_RESULT PGresult *rotated = cli_query(arguments, connection,
         CLI_OUTCOME("$1::text as subscription,"
                     " outbox.rotate_secret($1, overlap => $2::interval) as secret,"
@@ -39,7 +43,9 @@ static int run_secrets(const struct cli_arguments *arguments)
         return CLI_FAILED;
     if (rotating)
         return rotate(arguments, connection);
-    return cli_print_query(arguments, connection, LIST_SQL, &name, 1, "no secret");
+    int status = cli_check_subscription(arguments, connection, name);
+    return status ? status
+                  : cli_print_query(arguments, connection, LIST_SQL, &name, 1, "no secret");
 }
 
 static const struct cli_option options[] = {

@@ -52,21 +52,6 @@ static int print_status(const struct cli_arguments *arguments, PGconn *connectio
     return cli_print_query(arguments, connection, STATUS_SQL, &name, 1, "no subscription");
 }
 
-/* A name that does not exist is a mistake; a database without subscriptions is not. */
-static int check_name(const struct cli_arguments *arguments, PGconn *connection)
-{
-    const char *name = cli_operand(arguments, 0);
-    if (!name)
-        return CLI_OK;
-    AUTO_RESULT PGresult *result = cli_query(
-        arguments, connection, "select from outbox.subscription where name = $1", &name, 1);
-    if (!result)
-        return CLI_FAILED;
-    if (PQntuples(result) == 0)
-        return cli_complain(arguments, CLI_FAILED, "there is no subscription \"%s\"", name);
-    return CLI_OK;
-}
-
 static int watch(const struct cli_arguments *arguments, PGconn *connection)
 {
     int64_t interval_s = 2;
@@ -108,10 +93,12 @@ static int run_status(const struct cli_arguments *arguments)
         return cli_complain(arguments, CLI_WRONG_USE, "--check excludes --watch and --json");
     if (cli_text(arguments, "max-lag") && !cli_flag(arguments, "check"))
         return cli_complain(arguments, CLI_WRONG_USE, "--max-lag goes with --check");
+    if (cli_text(arguments, "interval") && !cli_flag(arguments, "watch"))
+        return cli_complain(arguments, CLI_WRONG_USE, "--interval goes with --watch");
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
     if (!connection)
         return CLI_FAILED;
-    int status = check_name(arguments, connection);
+    int status = cli_check_subscription(arguments, connection, cli_operand(arguments, 0));
     if (status)
         return status;
     if (cli_flag(arguments, "check"))

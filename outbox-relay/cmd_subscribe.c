@@ -306,8 +306,10 @@ static int run_subscriptions(const struct cli_arguments *arguments)
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
     if (!connection)
         return CLI_FAILED;
-    return cli_print_query(
-        arguments, connection, SUBSCRIPTIONS_SQL, &name, 1, "no such subscription");
+    int status = cli_check_subscription(arguments, connection, name);
+    return status ? status
+                  : cli_print_query(
+                        arguments, connection, SUBSCRIPTIONS_SQL, &name, 1, "no subscription");
 }
 
 static const struct cli_option subscriptions_options[] = {CLI_SOURCE_OPTION, CLI_JSON_OPTION};

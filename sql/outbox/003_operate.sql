@@ -146,6 +146,10 @@ declare
         uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid()), 'base64'));
 begin
     perform outbox.lock_subscription(name);
+    if overlap < '0' then
+        raise exception 'rotate_secret: overlap must not be negative'
+            using errcode = 'invalid_parameter_value';
+    end if;
     -- At most two are valid at a time: of those there are, the newest lives on for the overlap.
     update outbox.secret k
        set valid_until = case
@@ -166,7 +170,7 @@ comment on function outbox.rotate_secret(text, text, interval) is
 
 -- State ------------------------------------------------------------------------------------------
 
-create function outbox.pause(name text, reason text default null) returns void
+create function outbox.pause(name text, reason text default null) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -174,10 +178,11 @@ begin
     perform outbox.lock_subscription(name);
     update outbox.subscription s set state = 'paused', state_reason = reason
      where s.name = pause.name and s.state <> 'disabled';
+    return found;
 end
 $$;
 comment on function outbox.pause(text, text) is
-    'Stops sending to a subscription; its cursor stays, nothing is lost.';
+    'Stops sending to a subscription; its cursor stays, nothing is lost. False when it is disabled, and stays so.';
 
 create function outbox.resume(name text) returns void
 language plpgsql security definer

@@ -64,7 +64,6 @@ def test_subscriptions_are_listed_with_their_settings(run, billing):
     run("subscribe", billing, "--types", "order.*,user.created")
     shown = run("subscriptions")
     assert "order.*,user.created" in shown and "max_in_flight" in shown
-    assert run("subscriptions", "nobody") == "no such subscription\n"
 
 
 def test_status_check_is_for_monitoring(run, billing):
@@ -217,6 +216,29 @@ def test_pause_and_resume(run, billing):
     assert run.json("status")[0]["state"] == "active"
 
 
+def test_a_disabled_subscription_is_not_paused(run, billing):
+    run.pg.query(run.database, "update outbox.subscription set state = 'disabled'")
+    assert "is disabled and stays so" in run("pause", billing, status=1)
+    assert run.json("status")[0]["state"] == "disabled"
+    run("resume", billing)
+    assert run.json("status")[0]["state"] == "active"
+
+
+def test_times_that_are_none_are_named(run, billing):
+    before = run.json("secrets", billing)
+    for wrong in ("rubbish", "", "-3 days", "1 day -25 hours", "999999999 years"):
+        error = run("secrets", billing, "--rotate", "--overlap", wrong, status=2)
+        assert f'--overlap: "{wrong}" is not a time of some length' in error
+        assert error.count("\n") == 1
+    with pytest.raises(psycopg2.Error, match="overlap must not be negative"):
+        run.value(f"select outbox.rotate_secret('{billing}', overlap => '-3 days')")
+    assert run.json("secrets", billing) == before
+    for wrong in ("gestern", "", "2026-13-01", "2026-01-01 12:00 Nowhere/Else"):
+        error = run("replay", billing, "--from-time", wrong, status=2)
+        assert f'--from-time: "{wrong}" is not a time such as' in error
+        assert error.count("\n") == 1
+
+
 def test_secrets_are_rotated_and_never_listed(run, billing):
     printed = run("secrets", billing, "--rotate", "--overlap", "2 hours")
     secret = run.newest_secret()
@@ -283,6 +305,7 @@ WRONG_USE = [
     (["subscribe"], "an argument is missing"),
     (["status", "--check", "--watch"], "--check excludes"),
     (["status", "--max-lag", "5"], "goes with --check"),
+    (["status", "--interval", "5"], "goes with --watch"),
     (["subscribe", "x", "--url", "ftp://x"], "an http:// or https:// URL"),
     (["subscribe", "x", "--url", "http://"], "with a host"),
     (["subscribe", "x", "--url", "http://user:hidden@x/"], "without a user"),
@@ -349,7 +372,8 @@ def test_a_database_without_outbox_says_what_to_do(pg):
 def test_an_unknown_subscription_is_named(run):
     for words in (["pause", "no"], ["resume", "no"], ["skip", "no", NO_EVENT], ["unsubscribe", "no"],
                   ["redrive", "no", "--all"], ["replay", "no", "--from-id", "1"],
-                  ["secrets", "no", "--rotate"]):
+                  ["secrets", "no", "--rotate"], ["secrets", "no"], ["dead", "no"], ["status", "no"],
+                  ["subscriptions", "no"], ["events", "--subscription", "no"]):
         assert 'there is no subscription "no"' in run(*words, status=1)
 
 
