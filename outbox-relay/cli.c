@@ -290,23 +290,52 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
     return status ? status : command->run(&arguments);
 }
 
+static const struct cli_command *find_command(
+    const struct cli_command *const *commands, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(commands[i]->name, name) == 0)
+            return commands[i];
+    return NULL;
+}
+
+/* Without a command. */
+static int tell(const struct cli_command *const *commands, size_t count, const char *word)
+{
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
+        return print_help(commands, count);
+    if (strcmp(word, "--version") == 0)
+        printf(PROGRAM " " VERSION "\n");
+    else if (strcmp(word, "--man") == 0) /* for the build of the manual page */
+        cli_print_man(commands, count);
+    else
+        return wrong_use(NULL, "there is no command \"%s\" (see " PROGRAM " --help)", word);
+    return CLI_OK;
+}
+
+int cli_flush(void)
+{
+    errno = 0;
+    bool written = fflush(stdout) == 0 && !ferror(stdout);
+    int error = written ? 0 : errno ? -errno : -EIO;
+    clearerr(stdout);
+    return error;
+}
+
+static int finish_output(const struct cli_command *command, int status)
+{
+    int error = cli_flush();
+    if (!error || error == -EPIPE) /* a reader that has gone, as `head` does, wants no more */
+        return status;
+    wrong_use(command ? command->name : NULL, CLI_OUTPUT_LOST, strerror(-error));
+    return status ? status : CLI_FAILED;
+}
+
 int cli_main(const struct cli_command *const *commands, size_t count, int argc, char **argv)
 {
     if (argc < 2)
         return wrong_use(NULL, "a command is missing (see " PROGRAM " --help)");
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-        strcmp(argv[1], "help") == 0)
-        return print_help(commands, count);
-    if (strcmp(argv[1], "--version") == 0) {
-        printf(PROGRAM " " VERSION "\n");
-        return CLI_OK;
-    }
-    if (strcmp(argv[1], "--man") == 0) { /* for the build of the manual page */
-        cli_print_man(commands, count);
-        return CLI_OK;
-    }
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(commands[i]->name, argv[1]) == 0)
-            return run_command(commands[i], argc - 2, argv + 2);
-    return wrong_use(NULL, "there is no command \"%s\" (see " PROGRAM " --help)", argv[1]);
+    const struct cli_command *command = find_command(commands, count, argv[1]);
+    return finish_output(command,
+        command ? run_command(command, argc - 2, argv + 2) : tell(commands, count, argv[1]));
 }

@@ -79,6 +79,12 @@ bool cli_check_event_id(const struct cli_arguments *arguments, const char *text)
 int cli_complain(const struct cli_arguments *arguments, int status, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
+/* Writes out what was printed. Returns 0, or a negative errno (-EIO when an earlier write has
+ * failed) once: the failure is forgotten then, so that it is told once. cli_main does it at the
+ * end. */
+MUST_CHECK int cli_flush(void);
+#define CLI_OUTPUT_LOST "standard output can't be written: %s"
+
 /* Runs the command that argv names and returns its exit status. */
 int cli_main(const struct cli_command *const *commands, size_t count, int argc, char **argv);
 

@@ -106,6 +106,16 @@ bool cli_commit(const struct cli_arguments *arguments, PGconn *connection)
     return run(arguments, connection, "commit");
 }
 
+int cli_commit_shown(const struct cli_arguments *arguments, PGconn *connection)
+{
+    int error = cli_flush();
+    if (!error)
+        return cli_commit(arguments, connection) ? CLI_OK : CLI_FAILED;
+    PQclear(PQexec(connection, "rollback"));
+    return cli_complain(arguments, CLI_FAILED, CLI_OUTPUT_LOST "; nothing has changed, try again",
+        strerror(-error));
+}
+
 PGresult *cli_query(const struct cli_arguments *arguments, PGconn *connection, const char *sql,
     const char *const *parameters, int count)
 {

@@ -26,6 +26,11 @@ PGconn *cli_connect(const struct cli_arguments *arguments);
 MUST_CHECK bool cli_begin(const struct cli_arguments *arguments, PGconn *connection);
 MUST_CHECK bool cli_commit(const struct cli_arguments *arguments, PGconn *connection);
 
+/* Writes out what was printed, and only then commits: a secret that nobody could see must not come
+ * into force. Returns a cli_exit, not CLI_OK after telling why; when the output is lost, after
+ * rolling back. */
+MUST_CHECK int cli_commit_shown(const struct cli_arguments *arguments, PGconn *connection);
+
 /* Runs a statement with text parameters (NULL is SQL null), in a transaction of its own when none
  * has begun. Returns NULL after telling why on stderr, the server's message and hint, and rolling
  * back; else the caller's to PQclear. A database without the outbox is told so. */

@@ -16,6 +16,8 @@ static int rotate(const struct cli_arguments *arguments, PGconn *connection)
         "select now() + $1::interval >= now()", "a time of some length, such as \"2 hours\"");
     if (status)
         return status;
+    if (!cli_begin(arguments, connection))
+        return CLI_FAILED;
     AUTO_RESULT PGresult *rotated = cli_query(arguments, connection,
         CLI_OUTCOME("$1::text as subscription,"
                     " outbox.rotate_secret($1, overlap => $2::interval) as secret,"
@@ -27,7 +29,7 @@ static int rotate(const struct cli_arguments *arguments, PGconn *connection)
         "new signing secret, for the receiver: %s\n"
         "requests carry signatures of the old one too for %s",
         PQgetvalue(rotated, 0, 2), parameters[1]);
-    return CLI_OK;
+    return cli_commit_shown(arguments, connection);
 }
 
 static int run_secrets(const struct cli_arguments *arguments)

@@ -2,8 +2,10 @@
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,8 +65,11 @@ static int watch(const struct cli_arguments *arguments, PGconn *connection)
         int status = print_status(arguments, connection);
         if (status)
             return status;
-        if (fflush(stdout) != 0)
+        int error = cli_flush();
+        if (error == -EPIPE)
             return CLI_OK; /* the reader has gone */
+        if (error)
+            return cli_complain(arguments, CLI_FAILED, CLI_OUTPUT_LOST, strerror(-error));
         nanosleep(&(struct timespec){.tv_sec = interval_s}, NULL);
     }
 }

@@ -190,11 +190,12 @@ static int run_subscribe(const struct cli_arguments *arguments)
         cli_text(arguments, "retry-max-ms"), cli_text(arguments, "on-dead"), secret,
         cli_flag(arguments, "from-beginning") ? "true" : "false"};
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
-    if (!connection)
+    if (!connection || !cli_begin(arguments, connection))
         return CLI_FAILED;
     AUTO_RESULT PGresult *result =
         cli_query(arguments, connection, SUBSCRIBE_SQL, parameters, ARRAY_SIZE(parameters));
-    return result ? print_subscribed(arguments, connection, result) : CLI_FAILED;
+    status = result ? print_subscribed(arguments, connection, result) : CLI_FAILED;
+    return status ? status : cli_commit_shown(arguments, connection);
 }
 
 static const struct cli_option subscribe_options[] = {
