@@ -32,7 +32,7 @@
 #include "utils/xid8.h"
 
 #if PG_VERSION_NUM < 140000
-#error "PostgreSQL 14 or newer is needed; the PL/pgSQL function works with 13"
+#error "PostgreSQL 14 or newer is needed"
 #endif
 
 PG_MODULE_MAGIC;

@@ -10,6 +10,18 @@
 #include <stdio.h>
 #include <string.h>
 
+/* The migrations need functions with a body in SQL's own syntax. */
+#define SERVER_MIN 140000
+
+static int check_server(const struct cli_arguments *arguments, PGconn *connection)
+{
+    if (PQserverVersion(connection) >= SERVER_MIN)
+        return CLI_OK;
+    return cli_complain(arguments, CLI_FAILED,
+        "PostgreSQL %d or newer is needed; this server is %s", SERVER_MIN / 10000,
+        PQparameterStatus(connection, "server_version"));
+}
+
 static int apply(const struct cli_arguments *arguments, struct db *db)
 {
     int applied = 0;
@@ -59,11 +71,11 @@ static int run_init(const struct cli_arguments *arguments)
     log_init("outbox-relay", LOG_LEVEL_ERROR); /* what is done is printed */
     /* Tells why when it can't connect; the pool would not. */
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
-    if (!connection)
-        return CLI_FAILED;
+    int status = connection ? check_server(arguments, connection) : CLI_FAILED;
+    if (status)
+        return status;
     struct db_pool *pool = db_pool_new(cli_text(arguments, "source"), "outbox-relay", 1, 10000);
     struct db *db;
-    int status;
     if (!pool || db_acquire(pool, &db)) {
         status = cli_complain(arguments, CLI_FAILED, "the database does not answer any more");
     } else {
@@ -94,9 +106,9 @@ const struct cli_command CMD_INIT = {
     .summary = "install the outbox into a database, or bring it up to date",
     .details =
         "Creates the schema outbox with its tables, functions and views, as the owner of the\n"
-        "database; no superuser is needed. Harmless twice and in parallel. The group roles\n"
-        "outbox_emitter, outbox_relay, outbox_operator and outbox_reader are created where the\n"
-        "role may, and get what each needs.\n"
+        "database; no superuser is needed, but PostgreSQL 14 or newer. Harmless twice and in\n"
+        "parallel. The group roles outbox_emitter, outbox_relay, outbox_operator and\n"
+        "outbox_reader are created where the role may, and get what each needs.\n"
         "\n"
         "outbox.emit is a PL/pgSQL function, which works everywhere. Where the server may load a\n"
         "library, --native replaces it by a faster one that does the same. Install the outbox as\n"

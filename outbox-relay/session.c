@@ -237,13 +237,10 @@ static void on_notified(void *context, const char *channel)
         wake_notified(source);
 }
 
-/* The session that holds the locks: server-side time to live of the lease, where the server has it
- * (PostgreSQL 14). */
+/* The session that holds the locks: server-side time to live of the lease. */
 static int make_session_setup(struct source *source)
 {
-    int ret = asprintf(&source->session_setup[0],
-        "select set_config(name, '%" PRId64 "', false) from pg_settings"
-        " where name = 'idle_session_timeout'",
+    int ret = asprintf(&source->session_setup[0], "set idle_session_timeout = %" PRId64,
         source->settings->lease_ttl_ms);
     if (ret < 0) {
         source->session_setup[0] = NULL;

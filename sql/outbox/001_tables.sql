@@ -1,5 +1,5 @@
 -- The tables of the transactional outbox. See docs/outbox.md, and docs/mechanisms/ for the why.
--- Needs PostgreSQL 13 or newer and no superuser: the owner of the database installs it.
+-- Needs PostgreSQL 14 or newer and no superuser: the owner of the database installs it.
 
 create schema if not exists outbox;
 comment on schema outbox is
