@@ -1,24 +1,17 @@
 /* outbox-relay healthcheck: for images that have no HTTP client. */
 #include "outbox-relay/commands.h"
+#include "outbox-relay/listen.h"
 
 #include "shared/healthcheck.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 static int run_healthcheck(const struct cli_arguments *arguments)
 {
     const char *listen = cli_text(arguments, "listen");
-    char address[128];
-    snprintf(address, sizeof address, "%s", listen ? listen : "127.0.0.1:8010");
-    char *colon = strrchr(address, ':');
-    long port = colon ? strtol(colon + 1, NULL, 10) : 0;
-    if (!colon || port < 1 || port > 65535)
+    struct listen_address address;
+    if (!listen_parse(listen ? listen : "127.0.0.1:8010", &address) || address.port == 0)
         return cli_complain(
             arguments, CLI_WRONG_USE, "--listen: \"%s\" is not ADDRESS:PORT", listen);
-    *colon = '\0';
-    return healthcheck("outbox-relay", address, (uint16_t)port);
+    return healthcheck("outbox-relay", address.host, address.port);
 }
 
 static const struct cli_option options[] = {

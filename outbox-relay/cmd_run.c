@@ -1,6 +1,7 @@
 /* outbox-relay run: relays from any number of sources until SIGTERM. */
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/commands.h"
+#include "outbox-relay/listen.h"
 #include "outbox-relay/progress.h"
 #include "outbox-relay/relay_metrics.h"
 #include "outbox-relay/source.h"
@@ -82,17 +83,14 @@ static int start_server(const struct cli_arguments *arguments, struct run *run)
     const char *listen = run->settings.listen;
     if (strcmp(listen, "off") == 0)
         return CLI_OK;
-    AUTO_FREE char *address = strdup(listen);
-    char *colon = address ? strrchr(address, ':') : NULL, *end;
-    long port = colon ? strtol(colon + 1, &end, 10) : -1;
-    if (!colon || colon == address || *end || end == colon + 1 || port < 0 || port > 65535)
+    struct listen_address address;
+    if (!listen_parse(listen, &address))
         return cli_complain(
             arguments, CLI_WRONG_USE, "--listen is ADDRESS:PORT or off, not %s", listen);
-    *colon = '\0';
     struct http_settings settings = {
         .program = "outbox-relay",
-        .address = address,
-        .port = (uint16_t)port,
+        .address = address.host,
+        .port = address.port,
         .max_connections = 32,
         .max_body = 1024,
         .idle_timeout_s = 30,
@@ -104,8 +102,8 @@ static int start_server(const struct cli_arguments *arguments, struct run *run)
             "can't listen on %s: %s (choose with --listen or "
             "OUTBOX_RELAY_LISTEN)",
             listen, strerror(-ret));
-    log_info(
-        "listening", LOG_TEXT("address", address), LOG_INT("port", http_server_port(run->server)));
+    log_info("listening", LOG_TEXT("address", address.host),
+        LOG_INT("port", http_server_port(run->server)));
     return CLI_OK;
 }
 

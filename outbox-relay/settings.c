@@ -13,7 +13,8 @@ const struct setting RELAY_SETTINGS[] = {
         .type = SETTING_TEXT,
         .offset = FIELD(listen),
         .fallback = "127.0.0.1:8010",
-        .help = "ADDRESS:PORT of /metrics, /livez and /readyz; off for none."},
+        .help = "ADDRESS:PORT of /metrics, /livez and /readyz, an IPv6 address in brackets; off "
+                "for none."},
     {.name = "OUTBOX_RELAY_WAKE",
         .type = SETTING_TEXT,
         .offset = FIELD(wake),

@@ -2,6 +2,7 @@
 #include "shared/healthcheck.h"
 
 #include <curl/curl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ static const char *reachable(const char *address)
 {
     if (strcmp(address, "0.0.0.0") == 0)
         return "127.0.0.1";
-    return strcmp(address, "::") == 0 ? "[::1]" : address;
+    return strcmp(address, "::") == 0 ? "::1" : address;
 }
 
 int healthcheck(const char *program, const char *address, uint16_t port)
@@ -26,7 +27,9 @@ int healthcheck(const char *program, const char *address, uint16_t port)
     char reason[CURL_ERROR_SIZE] = "no HTTP client could be made";
     long status = 0;
 
-    snprintf(url, sizeof url, "http://%s:%u/readyz", reachable(address), (unsigned)port);
+    bool v6 = strchr(address, ':');
+    snprintf(url, sizeof url, "http://%s%s%s:%u/readyz", v6 ? "[" : "", reachable(address),
+        v6 ? "]" : "", (unsigned)port);
     CURL *curl = curl_easy_init();
     if (curl) {
         curl_easy_setopt(curl, CURLOPT_URL, url);

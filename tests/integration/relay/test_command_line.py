@@ -346,6 +346,12 @@ WRONG_USE = [
     (["secrets", "--rotate"], "needs the NAME"),
     (["status", "--source"], "--source needs a value"),
     (["healthcheck", "--listen", "nowhere"], "ADDRESS:PORT"),
+    (["healthcheck", "--listen", "[::1]"], "ADDRESS:PORT"),
+    (["healthcheck", "--listen", "[]:80"], "ADDRESS:PORT"),
+    (["healthcheck", "--listen", ":80"], "ADDRESS:PORT"),
+    (["healthcheck", "--listen", "127.0.0.1:80x"], "ADDRESS:PORT"),
+    (["healthcheck", "--listen", "127.0.0.1:65536"], "ADDRESS:PORT"),
+    (["run", "--listen", "127.0.0.1:-1", "--source", "a=x"], "ADDRESS:PORT"),
 ]
 
 
