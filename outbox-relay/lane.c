@@ -8,13 +8,15 @@
 #include "outbox-relay/settle.h"
 #include "outbox-relay/source.h"
 #include "shared/log.h"
+#include "shared/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 
-#define KEEP_BODY 65536 /* a larger body's memory is given back */
+#define DESCRIBE_MAX 400 /* bytes of an answer that are kept as the error */
+#define KEEP_BODY 65536  /* a larger body's memory is given back */
 /* After so many broken requests an event is sent alone, and other keys before it; after so many
  * between which others got through, it counts as refused. */
 #define SUSPECT_CRASHES 2
@@ -361,8 +363,8 @@ static void describe(const struct response *response, char *text, size_t size)
         snprintf(text, size, "%s", response->error);
         return;
     }
-    snprintf(text, size, "HTTP %d%s%.400s", response->status, response->body_length ? ": " : "",
-        response->body);
+    snprintf(text, size, "HTTP %d%s%.*s", response->status, response->body_length ? ": " : "",
+        (int)utf8_cut(response->body, DESCRIBE_MAX), response->body);
 }
 
 static void on_refused(struct lane *lane, const struct response *response, const char *error)

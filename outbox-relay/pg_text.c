@@ -13,15 +13,13 @@ const char *number_text(int64_t value, char text[NUMBER_SIZE])
 
 void error_text(const char *error, char text[ERROR_MAX + 1])
 {
-    size_t length = 0;
-    for (; length < ERROR_MAX && error[length]; length++)
-        text[length] = (unsigned char)error[length] < 0x20 ? ' ' : error[length];
-    if (error[length])
-        while (length > 0 && ((unsigned char)error[length] & 0xc0) == 0x80)
-            length--;
-    text[length] = '\0';
-    if (!utf8_valid(text, NULL))
-        for (char *c = text; *c; c++)
-            if ((unsigned char)*c >= 0x80)
-                *c = '?';
+    size_t end = utf8_cut(error, ERROR_MAX), length;
+    for (size_t i = 0; i < end; i++)
+        text[i] = (unsigned char)error[i] < 0x20 ? ' ' : error[i];
+    text[end] = '\0';
+    for (char *c = text; *c; c += length ? length : 1) {
+        length = utf8_sequence(c);
+        if (length == 0)
+            *c = '?';
+    }
 }

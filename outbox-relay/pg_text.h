@@ -13,8 +13,8 @@ const char *number_text(int64_t value, char text[NUMBER_SIZE]);
 
 #define ERROR_MAX 500
 
-/* Cuts what went wrong to what the tables keep: valid UTF-8 without control characters or a broken
- * last character. */
+/* Cuts what went wrong to what the tables keep: whole characters of UTF-8 without control
+ * characters; a byte that is of none becomes '?'. */
 void error_text(const char *error, char text[ERROR_MAX + 1]);
 
 #endif

@@ -1,6 +1,8 @@
 /* UTF-8 validation by the table of well-formed byte sequences (Unicode 15, table 3-7). */
 #include "shared/utf8.h"
 
+#include <string.h>
+
 static bool continues(unsigned char byte)
 {
     return (byte & 0xC0) == 0x80;
@@ -46,4 +48,15 @@ bool utf8_valid(const char *text, size_t *ret_count)
     if (ret_count)
         *ret_count = count;
     return true;
+}
+
+size_t utf8_cut(const char *text, size_t max)
+{
+    size_t length = strnlen(text, max), begin = max;
+    if (length < max)
+        return length;
+    /* `begin` becomes that of the character which the cut might go through. */
+    while (begin > 0 && max - begin < 3 && continues((unsigned char)text[begin]))
+        begin--;
+    return begin + utf8_sequence(text + begin) > max ? begin : max;
 }

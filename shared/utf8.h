@@ -13,4 +13,8 @@ size_t utf8_sequence(const char *text);
  * that is NULL. */
 bool utf8_valid(const char *text, size_t *ret_count);
 
+/* How many bytes of a NUL-terminated text to keep so that they are at most `max` and no valid
+ * character is cut in two. */
+size_t utf8_cut(const char *text, size_t max);
+
 #endif

@@ -91,6 +91,17 @@ def test_retry_after(outbox, receiver, status, form):
     assert len(receiver.requests) == 2
 
 
+@pytest.mark.parametrize("body", ["\u00e4" * 300, "x" + "\u00e4" * 300], ids=["even", "odd"])
+def test_a_reason_is_cut_between_characters(outbox, receiver, body):
+    """After 400 bytes: of these characters, which have two, one of the cuts would go through one."""
+    outbox.subscribe("s", receiver.url(), max_attempts=1)
+    receiver.behave = lambda request: Answer(422, body.encode())
+    outbox.emit()
+    outbox.relay().wait_leader()
+    wait.until(outbox.deliveries, 10, "the event to be dead")
+    assert outbox.deliveries("last_error") == [("HTTP 422: " + body[:200],)]
+
+
 @pytest.mark.parametrize("status", [400, 404, 422, 500])
 def test_a_refused_event_holds_back_only_its_key(outbox, receiver, status):
     outbox.subscribe("s", receiver.url(), max_attempts=50)
