@@ -13,10 +13,14 @@ void figures_gone(struct source *source, const char *subscription);
 /* Once a turn: what follows from memory. */
 void figures_update(struct subscription *subscription);
 
+/* Once a turn: while a reader has no room, nothing is read, and what waits in the table is looked
+ * at once a second instead. */
+void figures_watch(struct source *source);
+
 /* outbox.delivery has changed, or may have: its rows are counted soon. */
 void figures_count_parked(struct source *source);
 
-/* The timer's life. */
+/* The timers' life. */
 void figures_init(struct source *source);
 void figures_stop(struct source *source);
 void figures_release(struct source *source);

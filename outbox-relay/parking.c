@@ -22,6 +22,27 @@ static void fence_parked(struct subscription *s)
     pg_send(s->source->work, &FENCE_PARKED, values, NULL, NULL);
 }
 
+bool parking_is_full(const struct subscription *s)
+{
+    return s->parked.count > (size_t)s->source->settings->max_parked_keys;
+}
+
+/* The end is told when a tenth of the limit is free: one key more or less is no news. */
+void parking_tell_full(struct subscription *s)
+{
+    size_t limit = (size_t)s->source->settings->max_parked_keys;
+    if (!s->full_told && parking_is_full(s)) {
+        s->full_told = true;
+        log_warn("too many keys are parked, no more events are read",
+            LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
+            LOG_INT("keys", (int64_t)s->parked.count), LOG_INT("limit", (int64_t)limit));
+    } else if (s->full_told && s->parked.count <= limit - limit / 10) {
+        s->full_told = false;
+        log_info("fewer keys are parked, reading goes on", LOG_TEXT("source", s->source->name),
+            LOG_TEXT("subscription", s->name), LOG_INT("keys", (int64_t)s->parked.count));
+    }
+}
+
 /* An event on its way into, or out of, outbox.delivery. */
 struct parking {
     struct subscription *subscription;

@@ -161,12 +161,25 @@ static bool make_room(struct source *source, struct reader *reader)
     return true;
 }
 
-static bool all_have_room(struct source *source, const struct reader *reader)
+static bool all_have_room(const struct source *source, const struct reader *reader)
 {
     for (const struct subscription *s = reader->members; s; s = s->next_in_reader)
         if (!subscription_has_room(s, expected_bytes(source)))
             return false;
     return true;
+}
+
+bool reader_is_stuck(const struct source *source, const struct reader *reader)
+{
+    return reader && reader->due && !all_have_room(source, reader);
+}
+
+bool readers_stuck(const struct source *source)
+{
+    const struct reader *reader = source->readers;
+    while (reader && !reader_is_stuck(source, reader))
+        reader = reader->next;
+    return reader;
 }
 
 static void merge_into(struct source *source, struct reader *reader, struct reader *other)

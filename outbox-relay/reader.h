@@ -22,6 +22,11 @@ void readers_free(struct source *source);
 /* There may be new events: all readers are due. */
 void readers_all_due(struct source *source);
 
+/* Whether the reader, which may be NULL, would read on and can't, because a member has no room. */
+bool reader_is_stuck(const struct source *source, const struct reader *reader);
+/* Whether any is. */
+bool readers_stuck(const struct source *source);
+
 /* Starts one tick (all readers that are due and have room, under one snapshot) unless one is under
  * way. Returns whether a read is under way now. `wake_after_tick` is called at its end. */
 bool readers_tick(struct source *source);

@@ -143,9 +143,13 @@ static void declare(void)
     static const char *const STATUS[] = {"source", "subscription", "status", NULL};
     static const char *const CAUSE[] = {"source", "cause", NULL};
     lag_events = metric_gauge("outbox_relay_lag_events",
-        "Ids between the newest event and the subscription's cursor.", SUBSCRIPTION);
+        "Ids between the newest event and the subscription's cursor, while any are to be delivered "
+        "or read.",
+        SUBSCRIPTION);
     lag_seconds = metric_gauge("outbox_relay_lag_seconds",
-        "Age of the oldest event that was read and is not settled.", SUBSCRIPTION);
+        "Age of the oldest event that was read and is not settled; when all are and reading has "
+        "stopped, of the first one that was not read, whatever its type.",
+        SUBSCRIPTION);
     parked_keys = metric_gauge(
         "outbox_relay_parked_keys", "Keys held back by a refused event.", SUBSCRIPTION);
     parked_events = metric_gauge("outbox_relay_parked_events",

@@ -348,8 +348,10 @@ static void turn_active(struct source *source)
         parking_write_behind(s);
         if (s->retry_due)
             parking_load(s);
+        parking_tell_full(s);
         figures_update(s);
     }
+    figures_watch(source);
 }
 
 static void turn(void *context)

@@ -84,7 +84,7 @@ struct source {
     bool stop_overdue; /* requests are broken off; what is known is written, the lease given back */
     bool given_up;     /* and that takes too long, too */
 
-    struct timer cursor_timer, maintain_timer, secret_timer, config_timer, count_timer;
+    struct timer cursor_timer, maintain_timer, secret_timer, config_timer, count_timer, watch_timer;
     bool cursors_in_flight, maintaining;
     int64_t maintained_id; /* newest id when outbox.maintain() was called last */
     int64_t maintained_us; /* when it was called whatever the newest id */

@@ -14,11 +14,22 @@ const struct pg_statement READ_BEGIN = {
 const struct pg_statement READ_TUNE = {
     .name = "read_tune", .sql = "select set_config('jit', 'off', true)"};
 
+#define LAST_ID "case when is_called then last_value else last_value - 1 end"
+
 const struct pg_statement READ_SNAPSHOT = {
     .name = "read_snapshot",
-    .sql = "select pg_current_snapshot()::text,"
-           "       case when is_called then last_value else last_value - 1 end"
-           "  from outbox.event_id_seq",
+    .sql = "select pg_current_snapshot()::text, " LAST_ID " from outbox.event_id_seq",
+};
+
+const struct pg_statement NEWEST_ID = {
+    .name = "newest_id", .sql = "select " LAST_ID " from outbox.event_id_seq"};
+
+/* $1 subscription, $2 position: both are given back, with the time of the first event behind. */
+const struct pg_statement FIRST_UNREAD = {
+    .name = "first_unread",
+    .sql = "select $1::text, $2::bigint, (extract(epoch from created_at) * 1000000)::bigint"
+           "  from outbox.event where id > $2::bigint order by id limit 1",
+    .param_count = 2,
 };
 
 /* $1 position, $2 rows, $3 bytes: at least one row, and no more once the bytes are reached. */
@@ -325,8 +336,8 @@ const struct pg_statement UNLOCK_SLEEP = {
 const struct pg_statement HEARTBEAT = {.name = "heartbeat", .sql = "select 1"};
 
 const struct pg_statement *const WORK_STATEMENTS[] = {&READ_BEGIN, &READ_SNAPSHOT, &READ_NEW,
-    &READ_LATE, &READ_PARKED, &READ_COMMIT, &TAKE_MARK, &FENCE, &FENCE_PARKED, &WRITE_CURSOR,
-    &WRITE_MARK, &PARK_REFUSED, &PARK_BLOCKED, &RETRY_LATER, &RETRY_DONE, &RETRY_DEAD, &ADVANCE_KEY,
-    &NEXT_RETRY, NULL};
+    &READ_LATE, &READ_PARKED, &READ_COMMIT, &TAKE_MARK, &NEWEST_ID, &FIRST_UNREAD, &FENCE,
+    &FENCE_PARKED, &WRITE_CURSOR, &WRITE_MARK, &PARK_REFUSED, &PARK_BLOCKED, &RETRY_LATER,
+    &RETRY_DONE, &RETRY_DEAD, &ADVANCE_KEY, &NEXT_RETRY, NULL};
 const struct pg_statement *const SESSION_STATEMENTS[] = {
     &TRY_LEASE_LOCK, &ELECT, &TRY_SLEEP_LOCK, &UNLOCK_SLEEP, &HEARTBEAT, NULL};

@@ -3,6 +3,7 @@
 #include "outbox-relay/breaker.h"
 #include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
+#include "outbox-relay/parking.h"
 #include "outbox-relay/settle.h"
 #include "outbox-relay/source.h"
 #include "outbox-relay/statements.h"
@@ -186,7 +187,7 @@ bool subscription_has_room(const struct subscription *s, size_t bytes)
 {
     if (s->pending_count >= MAX_PENDING || s->reload || s->gone)
         return false;
-    if (s->parked.count > (size_t)s->source->settings->max_parked_keys)
+    if (parking_is_full(s))
         return false;
     return s->queued_bytes == 0 || s->queued_bytes + bytes <= source_buffer_share(s->source);
 }

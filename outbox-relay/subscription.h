@@ -103,6 +103,13 @@ struct subscription {
     bool retry_loading, retry_due;
     bool unload_due; /* once the parked event that is in flight has its answer */
 
+    /* While reading has stopped: the first event behind `position`, which was settled.position when
+     * it was asked for. */
+    struct {
+        int64_t position, created_us;
+    } unread;
+    bool full_told; /* that too many keys are parked */
+
     struct stats *stats; /* shared with the metrics thread */
 };
 

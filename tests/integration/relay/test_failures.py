@@ -309,6 +309,47 @@ def test_too_many_parked_keys_stop_the_reading(outbox, receiver):
     assert len(outbox.deliveries()) < 5000
 
 
+@pytest.mark.parametrize("wake", ["listen", "poll"])
+def test_the_lag_grows_while_an_endpoint_is_down(outbox, receiver, wake):
+    """Also with what is emitted once the relay has no room and reads no more."""
+    outbox.subscribe("s", receiver.url())
+    receiver.behave = lambda request: Answer(503)
+    relay = outbox.relay(OUTBOX_RELAY_WAKE=wake, OUTBOX_RELAY_BUFFER_BYTES=str(1 << 20)).wait_leader()
+    total = 0
+    for _ in range(4):
+        total += len(outbox.emit_keys(5000))
+        wait.until(lambda: relay.metric("outbox_relay_lag_events") == total, 20, f"a lag of {total}")
+    assert relay.metric("outbox_relay_events_read_total") < total, "the test fills no buffer"
+    assert relay.metric("outbox_relay_lag_seconds") > 0
+    receiver.behave = lambda request: None
+    receiver.wait_for(total, 60)
+    wait.until(lambda: relay.metric("outbox_relay_lag_events") == 0, 10, "no lag")
+
+
+def test_the_lag_counts_what_too_many_parked_keys_keep_from_being_read(outbox, receiver):
+    outbox.subscribe("s", receiver.url(), max_attempts=1000, retry_base_ms=60000,
+                     retry_max_ms=60000)
+    receiver.behave = lambda request: Answer(500)
+    relay = outbox.relay(OUTBOX_RELAY_MAX_PARKED_KEYS="2").wait_leader()
+    refused = outbox.emit_keys(3)
+    told = "too many keys are parked, no more events are read"
+    wait.until(lambda: relay.logged(told), 20, "the log to tell it")
+    wait.until(lambda: outbox.status()["lag_events"] == 0, 20, "the parked ones to be passed")
+    waiting = outbox.emit_keys(200)
+    wait.until(lambda: relay.metric("outbox_relay_lag_events") == 200, 20, "the lag")
+    oldest = outbox.value("select extract(epoch from min(created_at))::float from outbox.event"
+                          " where event_id = any(%s::uuid[])", (waiting,))
+    wait.until(lambda: relay.metric("outbox_relay_lag_seconds") > 0, 20, "its age")
+    assert abs(time.time() - relay.metric("outbox_relay_lag_seconds") - oldest) < 1
+    assert relay.log.read_text(encoding="utf-8").count(told) == 1
+    receiver.behave = lambda request: None
+    for event in refused:
+        outbox.query("select outbox.skip('s', %s)", (event,))
+    receiver.wait_for(200)
+    wait.until(lambda: relay.logged("reading goes on"), 10, "the log to tell that it goes on")
+    wait.until(lambda: relay.metric("outbox_relay_lag_seconds") == 0, 10, "no lag")
+
+
 def test_pause_and_resume(outbox, receiver):
     outbox.subscribe("s", receiver.url())
     relay = outbox.relay().wait_leader()
