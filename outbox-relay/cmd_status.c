@@ -142,7 +142,9 @@ const struct cli_command CMD_STATUS = {
     .summary = "how far behind each subscription is, what is parked, and why",
     .details =
         "The cursor is stored about once a second while the relay is busy: an event may have been\n"
-        "delivered a moment before it shows here.",
+        "delivered a moment before it shows here. When more than 10,000 events come after a\n"
+        "cursor, those that the subscription does not want included, the lag is an upper bound:\n"
+        "the distance of the ids, and the age of the event after those when none of them matches.",
     .options = options,
     .option_count = ARRAY_SIZE(options),
     .run = run_status,

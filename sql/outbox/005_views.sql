@@ -11,6 +11,8 @@ return id <= s.deep_floor
 comment on function outbox.is_settled(outbox.subscription, bigint, xid8) is
     'Whether the cursor has passed an event.';
 
+-- Whatever waits, a bounded number of events is looked at for each subscription, those that do not
+-- match included: 10,000 up to the position, of which the late ones count, and 10,000 after it.
 create view outbox.status as
 select s.name as subscription, s.state, s.state_reason, s.url, s.event_types,
        w.lag_events, coalesce(extract(epoch from clock_timestamp() - w.oldest), 0)::numeric(12, 1) as lag_seconds,
@@ -21,16 +23,26 @@ select s.name as subscription, s.state, s.state_reason, s.url, s.event_types,
        s.position, s.epoch
   from outbox.subscription s
        cross join lateral (
-           select case when count(*) <= 10000 then count(*)
-                       else greatest((select max(e.id) from outbox.event e) - s.position, 10001)
-                  end as lag_events,
-                  min(p.created_at) as oldest
-             from (select e.created_at
-                     from outbox.event e
-                    where e.id > s.floor and not outbox.is_settled(s, e.id, e.txid)
-                      and outbox.matches(s.event_types, e.event_type)
-                    order by e.id
-                    limit 10001) p) w
+           select case when p.seen > 10000
+                       then (select max(e.id) from outbox.event e) - s.position
+                       else p.matching
+                  end + l.matching as lag_events,
+                  least(l.oldest, p.oldest, case when p.seen > 10000 and p.oldest is null then p.newest end) as oldest
+             from (select count(*) as matching, min(r.created_at) as oldest
+                     from outbox.event r
+                    where r.id > greatest(s.floor, s.position - 10000) and r.id <= s.position
+                      and not outbox.is_settled(s, r.id, r.txid) and outbox.matches(s.event_types, r.event_type)) l,
+                  (select sum(t.seen) as seen,
+                          coalesce(sum(t.seen) filter (where t.matches), 0)::bigint as matching,
+                          min(t.oldest) filter (where t.matches) as oldest, max(t.newest) as newest
+                     from (select count(*) as seen, min(r.created_at) as oldest, max(r.created_at) as newest,
+                                  outbox.matches(s.event_types, r.event_type)
+                             from (select e.event_type, e.created_at
+                                     from outbox.event e
+                                    where e.id > s.position
+                                    order by e.id
+                                    limit 10001) r
+                            group by r.event_type) t) p) w
        cross join lateral (
            select count(*) filter (where x.status = 'retrying') as retrying,
                   count(*) filter (where x.status = 'blocked') as blocked,
@@ -48,8 +60,9 @@ comment on column outbox.status.state_reason is 'Why it is paused or disabled.';
 comment on column outbox.status.url is 'Callback.';
 comment on column outbox.status.event_types is 'Filter.';
 comment on column outbox.status.lag_events is
-    'Matching events the cursor has not passed; exact up to 10,000, beyond that the distance of the ids.';
-comment on column outbox.status.lag_seconds is 'Age of the oldest of them; 0 when there is none.';
+    'Matching events the cursor has not passed; when more than 10,000 events of any type come after it, the distance of the ids, which is at least as much.';
+comment on column outbox.status.lag_seconds is
+    'Age of the oldest of them, 0 when there is none; when none of the 10,000 events after the cursor matches, the age of the one after those, which is at least as much.';
 comment on column outbox.status.retrying is 'Refused events that are retried.';
 comment on column outbox.status.blocked is 'Events that wait behind a refused one of their key.';
 comment on column outbox.status.dead is 'Events given up.';

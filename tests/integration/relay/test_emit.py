@@ -135,6 +135,44 @@ def test_status_views(outbox):
                         " group by 1, 2") == [("all", "pending", 3)]
 
 
+def test_the_lag_of_a_selective_subscription(outbox):
+    """Exact while 10,000 events or fewer come after the cursor; beyond that an upper bound."""
+    outbox.subscribe("rare", "http://127.0.0.1:9/", event_types=["rare.*"])
+    outbox.emit_keys(9_999)
+    assert (outbox.status("rare")["lag_events"], outbox.status("rare")["lag_seconds"]) == (0, 0)
+    outbox.emit(event_type="rare.one")
+    assert outbox.status("rare")["lag_events"] == 1
+    outbox.emit_keys(20_000)
+    first, beyond, now = outbox.query(
+        "select min(created_at) filter (where event_type = 'rare.one'),"
+        "       min(created_at) filter (where id > 10000), clock_timestamp() from outbox.event")[0]
+    status = outbox.status("rare")
+    assert status["lag_events"] == 30_000
+    assert float(status["lag_seconds"]) >= (now - first).total_seconds() - 0.1
+    outbox.query("update outbox.subscription"
+                 "   set position = 10000, snapshot = pg_current_snapshot()")  # past the only one
+    status = outbox.status("rare")
+    assert status["lag_events"] == 20_000
+    assert 0 < float(status["lag_seconds"]) <= (now - beyond).total_seconds() + 5
+
+
+def test_the_status_looks_at_few_of_many_events(outbox):
+    outbox.subscribe("rare", "http://127.0.0.1:9/", event_types=["rare.*"])
+    for _ in range(3):
+        outbox.emit_keys(10_000)
+    outbox.query("analyze outbox.event")
+    # Whether late or after the cursor.
+    outbox.query("update outbox.subscription set position = 15000")
+    plan = outbox.value("explain (analyze, format json) select lag_events, lag_seconds"
+                        " from outbox.status")[0]["Plan"]
+
+    def scanned(node):
+        own = node.get("Actual Rows", 0) + node.get("Rows Removed by Filter", 0)
+        return (own * node["Actual Loops"] if node.get("Relation Name", "").startswith("event_") else 0
+                ) + sum(scanned(child) for child in node.get("Plans", ()))
+    assert 10_000 < scanned(plan) <= 20_010
+
+
 def test_a_hostile_search_path(outbox):
     """emit runs as its owner, so nothing of the caller's may be called in it."""
     outbox.query("""
