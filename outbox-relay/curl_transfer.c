@@ -1,5 +1,6 @@
 /* A request that libcurl does as a whole: for https, proxies and whatever else plain.c leaves
  * alone. The easy handle, its header list and its texts are used again. */
+#include "outbox-relay/retry.h"
 #include "outbox-relay/transport_parts.h"
 
 #include <errno.h>
@@ -136,13 +137,13 @@ static void on_ended(void *context, CURLcode code)
     struct response response = {.outcome = outcome_of(easy, code), .retry_after_s = -1};
     if (response.outcome == RESPONSE_STATUS) {
         curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
-        if (status == 429 || status >= 500)
+        response.status = (int)status;
+        if (judge(&response) == VERDICT_DOWN)
             curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &retry_after);
         if (retry_after > 0)
             response.retry_after_s = retry_after;
     } else {
         response.error = transfer->error[0] ? transfer->error : curl_easy_strerror(code);
     }
-    response.status = (int)status;
     transfer_end(transfer, &response);
 }

@@ -117,7 +117,7 @@ static void finish(struct plain *plain, bool extra_bytes)
     const struct http1 *answer = &plain->http1;
     struct response response = {
         .outcome = RESPONSE_STATUS, .status = answer->status, .retry_after_s = -1};
-    if (answer->status == 429 || answer->status >= 500)
+    if (judge(&response) == VERDICT_DOWN)
         response.retry_after_s = retry_after_parse(answer->retry_after, time(NULL));
     if (answer->keep_alive && !extra_bytes && plain->state == PLAIN_READING) {
         plain->state = PLAIN_IDLE;

@@ -32,7 +32,7 @@ struct response {
         RESPONSE_TIMEOUT,
     } outcome;
     int status;            /* HTTP status; 0 without an answer */
-    int64_t retry_after_s; /* from Retry-After, both forms; -1: none */
+    int64_t retry_after_s; /* from Retry-After, both forms, when the endpoint is down; -1: none */
     const char *body;      /* NUL-terminated; borrowed for the call */
     size_t body_length;
     bool cut;          /* the body goes on */

@@ -360,7 +360,14 @@ static void retry_after_has_two_forms(void **state)
          "0\r\n\r\n",
             -1, -1},
         {"HTTP/1.1 503 Busy\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n", -1, -1},
+        {"HTTP/1.1 301 There\r\nLocation: /else\r\nRetry-After: 120\r\nContent-Length: "
+         "0\r\n\r\n",
+            120, 120},
+        {"HTTP/1.1 408 Late\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", 120, 120},
+        {"HTTP/1.1 425 Early\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", 120, 120},
+        {"HTTP/1.1 502 Lost\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", 120, 120},
         {"HTTP/1.1 404 No\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", -1, -1},
+        {"HTTP/1.1 500 No\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", -1, -1},
         {"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", -1, -1},
     };
     (void)state;

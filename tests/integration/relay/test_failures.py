@@ -69,7 +69,7 @@ def test_a_timeout(outbox, receiver):
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
-@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("status", [301, 408, 425, 429, 503])
 def test_retry_after(outbox, receiver, status, form):
     outbox.subscribe("s", receiver.url())
     asked_until = [0.0]

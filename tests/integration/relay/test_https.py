@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from lib import wait
+from receiver import Answer
 
 
 class Authority:
@@ -83,3 +84,13 @@ def test_a_ca_file_that_is_missing_is_named(outbox, receiver, authority, secure)
     outbox.emit()
     wait.until(lambda: "/nowhere/ca.pem" in (outbox.status()["last_error"] or ""), 10, "the reason")
     assert receiver.requests == []
+
+
+@pytest.mark.parametrize("status", [308, 408, 425, 429, 503])
+def test_retry_after(outbox, receiver, authority, secure, status):
+    """By libcurl, as by the relay's own HTTP in test_failures.py."""
+    outbox.subscribe("s", secure(authority.context("IP:127.0.0.1")))
+    receiver.behave = lambda request: Answer(status, headers={"Retry-After": "20"})
+    relay = outbox.relay(OUTBOX_RELAY_CA_FILE=str(authority.cert)).wait_leader()
+    outbox.emit()
+    wait.until(lambda: relay.logged('"retry_in_ms":20000'), 10, "the wait that was asked for")
