@@ -49,9 +49,12 @@ end
 $$;
 comment on function outbox.split_default(bigint) is 'Internal to outbox.maintain().';
 
+-- Who can't have a lock at once lets the emitters pass and comes again next time: hence its
+-- lock_timeout, which ends with it.
 create function outbox.maintain() returns text
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
+set lock_timeout = '50ms'
 as $$
 declare
     s outbox.setting;
@@ -65,8 +68,6 @@ begin
     if not pg_try_advisory_xact_lock(1329747032, 3) then
         return 'busy';
     end if;
-    -- Who can't have a lock at once lets the emitters pass and comes again next time.
-    perform set_config('lock_timeout', '50ms', true);
     select * into s from outbox.setting;
     last_id := coalesce(pg_sequence_last_value(
         pg_get_serial_sequence('outbox.event', 'id')::regclass), 0);

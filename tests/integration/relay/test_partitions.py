@@ -130,6 +130,23 @@ def test_maintain_does_not_wait_behind_emitters(outbox):
     assert outbox.value("select count(*) from outbox.event_default") == 0
 
 
+def test_maintain_leaves_the_caller_s_lock_timeout_alone(outbox):
+    """Its own holds while it runs, also under a caller that would wait for ever."""
+    outbox.query("alter table outbox.event alter column id restart with 2000001")
+    emitter, caller = outbox.connect(), outbox.connect()
+    emitter.autocommit = caller.autocommit = False
+    with emitter.cursor() as emit, caller.cursor() as maintain:
+        emit.execute("select outbox.emit('order', '1', 'order.created', '{}')")
+        maintain.execute("set local lock_timeout = 0")
+        maintain.execute("set local statement_timeout = '20s'")
+        maintain.execute("select outbox.maintain()")
+        assert maintain.fetchone()[0] == "0 created, 0 dropped", "it has not met the emitter"
+        maintain.execute("show lock_timeout")
+        assert maintain.fetchone()[0] == "0"
+    emitter.close()
+    caller.close()
+
+
 @pytest.mark.parametrize("drawn", ["an event", "only an id"])
 def test_a_sequence_that_was_set_far_ahead(outbox, receiver, drawn):
     """One wide partition reaches there, whether or not the default one has rows; ids may be huge."""
