@@ -47,6 +47,8 @@ static void on_maintain_timer(void *context)
         settle_cursors(source);
     }
     snprintf(maintained, sizeof(maintained), "%" PRId64, old ? -1 : source->maintained_id);
+    /* Not where the reads and writes are, which would have to wait. The lease does not suffer:
+     * outbox.maintain() never waits for a lock for long, and reads no table of any size. */
     struct pg *pg = source->polling ? source->work : source->session;
     source->maintaining = true;
     pg_send(pg, &MAINTAIN, values, on_maintained, source);

@@ -223,10 +223,13 @@ const struct pg_statement WRITE_BREAKER = {
     .param_count = 3,
 };
 
-/* $1 the newest id when it was called last: nothing is done while that is still the newest. */
+/* $1 the newest id when it was called last: nothing is done while that is still the newest. Gives
+ * the new one, or -1 when it could not have a lock and has to be called again. */
 const struct pg_statement MAINTAIN = {
     .name = "",
-    .sql = "select last_value, outbox.maintain() from outbox.event_id_seq where last_value <> $1",
+    .sql = "select case when done like '%gave way' then -1 else last_value end"
+           "  from (select last_value, outbox.maintain() as done"
+           "          from outbox.event_id_seq where last_value <> $1 offset 0) m",
     .param_count = 1,
 };
 
