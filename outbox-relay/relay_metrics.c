@@ -167,7 +167,8 @@ static void declare(void)
     delivered =
         metric_counter("outbox_relay_events_delivered", "Events answered with 2xx.", SUBSCRIPTION);
     attempts = metric_counter("outbox_relay_requests", "Requests by outcome.", OUTCOME);
-    latency = metric_histogram("outbox_relay_delivery_seconds", "From emit to the 2xx answer.",
+    latency = metric_histogram("outbox_relay_delivery_seconds",
+        "From the call of outbox.emit() to the 2xx answer: the time until the commit is in it.",
         SUBSCRIPTION, METRIC_SECONDS, METRIC_SECONDS_COUNT);
     wakes = metric_counter("outbox_relay_wakes", "Wake-ups from sleep, by cause.", CAUSE);
     reads = metric_counter("outbox_relay_reads", "Reads of the outbox.", SOURCE);

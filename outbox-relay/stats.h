@@ -35,7 +35,7 @@ enum attempt_outcome {
 struct stats {
     stat_counter delivered;                  /* events */
     stat_counter attempts[ATTEMPT_OUTCOMES]; /* requests */
-    stat_counter latency[STATS_BUCKETS];     /* events, emit to 2xx */
+    stat_counter latency[STATS_BUCKETS];     /* events, from the call of emit to 2xx */
     stat_counter latency_sum_us;
     stat_gauge lag_events;
     stat_gauge oldest_us; /* Unix time of the oldest event that is not settled; 0: none */

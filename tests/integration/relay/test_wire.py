@@ -4,6 +4,8 @@ import datetime
 import json
 import time
 
+import requests
+
 from lib import wait
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -49,6 +51,22 @@ def test_large_payloads(outbox, receiver):
     with open(f"/proc/{relay.process.pid}/status", encoding="ascii") as status:
         peak_kb = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
     assert peak_kb < 160 * 1024
+
+
+def test_the_delivery_time_begins_with_the_emit(outbox, receiver):
+    """A transaction that stayed open for an hour after it is counted in full, and the help says so."""
+    outbox.subscribe("s", receiver.url())
+    outbox.query(
+        "insert into outbox.event (txid, event_id, aggregate_type, aggregate_id, event_type,"
+        " created_at, size, payload, headers) values (pg_current_xact_id(), gen_random_uuid(), 'a',"
+        " '1', 'a.b', now() - interval '1 hour', 4, '{}', '{}')")
+    relay = outbox.relay().wait_leader()
+    receiver.wait_for(1)
+    wait.until(lambda: relay.metric("outbox_relay_delivery_seconds_count") == 1, 10, "the metric")
+    assert 3600 <= relay.metric("outbox_relay_delivery_seconds_sum") < 3700
+    text = requests.get(f"http://127.0.0.1:{relay.port}/metrics", timeout=5).text
+    [told] = [line for line in text.splitlines() if line.startswith("# HELP outbox_relay_delivery_seconds")]
+    assert "outbox.emit()" in told and "commit" in told
 
 
 def test_secrets_are_rotated_without_a_gap(outbox, receiver):
