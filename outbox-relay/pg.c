@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #define CONNECTION_LOST "08006" /* SQLSTATE connection_failure */
 #define MESSAGE_SIZE 512
@@ -27,6 +26,7 @@ struct pg {
     struct pg_connecting *connecting; /* while the thread is at it */
     PGconn *connection;
     struct watch watch;
+    struct timer broken; /* runs once the connection is of no use: it is closed in the next turn */
     struct expected *head, **tail;
     struct expected *spare; /* free list: a steady state allocates nothing */
     size_t pending;
@@ -35,6 +35,7 @@ struct pg {
 };
 
 static void on_socket(void *context, uint32_t events);
+static void on_broken(void *context);
 
 struct pg *pg_new(struct loop *loop, const struct pg_settings *settings)
 {
@@ -44,6 +45,7 @@ struct pg *pg_new(struct loop *loop, const struct pg_settings *settings)
     pg->loop = loop;
     pg->settings = *settings;
     pg->watch = (struct watch){.fd = -1, .ready = on_socket, .context = pg};
+    pg->broken = (struct timer){.fire = on_broken, .context = pg};
     pg->tail = &pg->head;
     return pg;
 }
@@ -93,6 +95,7 @@ static void close_connection(struct pg *pg, bool tell)
         pg_connecting_abandon(pg->connecting);
         pg->connecting = NULL;
     }
+    loop_timer_stop(pg->loop, &pg->broken);
     loop_unwatch(pg->loop, &pg->watch);
     PQfinish(pg->connection);
     pg->connection = NULL;
@@ -142,20 +145,36 @@ static void lose(struct pg *pg, const char *message)
     close_connection(pg, true);
 }
 
+static void on_broken(void *context)
+{
+    struct pg *pg = context;
+    if (!*PQerrorMessage(pg->connection))
+        PQconsumeInput(pg->connection); /* then libpq says what it found when it could not write */
+    lose(pg, PQerrorMessage(pg->connection));
+}
+
+/* Closes it in the next turn, when nobody is in the middle of queueing something. No event of the
+ * socket can be relied on: libpq may have closed it, and its number may be another's soon. */
+static void break_off(struct pg *pg)
+{
+    loop_unwatch(pg->loop, &pg->watch);
+    loop_timer_start(pg->loop, &pg->broken, 0);
+}
+
+static bool is_usable(const struct pg *pg)
+{
+    return pg->connection && !timer_running(&pg->broken);
+}
+
 /* Sending ----------------------------------------------------------------------------------------
  */
 
 static void flush(struct pg *pg)
 {
     int ret = PQflush(pg->connection);
-    if (ret < 0) {
-        /* Shown as readable end of file next, where it can be handled without being in the middle
-         * of the caller's work. */
-        return;
-    }
     uint32_t events = ret > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN;
-    if (loop_watch(pg->loop, &pg->watch, PQsocket(pg->connection), events) < 0)
-        return;
+    if (ret < 0 || loop_watch(pg->loop, &pg->watch, PQsocket(pg->connection), events) < 0)
+        break_off(pg);
 }
 
 static struct expected *expect(struct pg *pg)
@@ -171,18 +190,10 @@ static struct expected *expect(struct pg *pg)
     return entry;
 }
 
-/* libpq could not queue something: the rest of the unit must not take effect without it. The socket
- * shows as end of file next, where that can be handled without being in the middle of the caller's
- * work; nothing more gets to the server. */
-static void break_off(struct pg *pg)
-{
-    shutdown(PQsocket(pg->connection), SHUT_RDWR);
-}
-
 void pg_send(struct pg *pg, const struct pg_statement *statement, const char *const *values,
     pg_on_result *on_result, void *context)
 {
-    if (!pg->connection) {
+    if (!is_usable(pg)) {
         if (on_result)
             on_result(context, NULL);
         return;
@@ -194,7 +205,7 @@ void pg_send(struct pg *pg, const struct pg_statement *statement, const char *co
                    : PQsendQueryParams(pg->connection, statement->sql, statement->param_count, NULL,
                          values, NULL, NULL, format);
     if (!sent) {
-        break_off(pg);
+        break_off(pg); /* the rest of the unit must not take effect without it */
         if (on_result)
             on_result(context, NULL);
         return;
@@ -206,10 +217,9 @@ void pg_send(struct pg *pg, const struct pg_statement *statement, const char *co
 
 void pg_commit(struct pg *pg, void (*on_done)(void *context, const char *sqlstate), void *context)
 {
-    bool sent = pg->connection && PQpipelineSync(pg->connection);
-    if (!sent) {
-        if (pg->connection)
-            break_off(pg);
+    if (is_usable(pg) && !PQpipelineSync(pg->connection))
+        break_off(pg);
+    if (!is_usable(pg)) {
         if (on_done)
             on_done(context, CONNECTION_LOST);
         return;
@@ -318,7 +328,7 @@ static void on_socket(void *context, uint32_t events)
     struct pg *pg = context;
     if (events & EPOLLOUT)
         flush(pg);
-    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP))
+    if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) && is_usable(pg))
         receive(pg);
 }
 
