@@ -48,9 +48,9 @@ def lint(helm, root, chart, values):
         "--kube-version", KUBERNETES)
 
 
-def render(helm, root, chart, values):
+def render(helm, root, chart, values, *arguments):
     text = run(helm, "template", CHARTS[chart], str(root / chart), "-f", str(root / f"values-{values}.yaml"),
-               "-n", "shop", "--kube-version", KUBERNETES)
+               "-n", "shop", "--kube-version", KUBERNETES, *arguments)
     return [document for document in yaml.load_all(text, UniqueLoader) if document]
 
 

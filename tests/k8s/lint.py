@@ -4,6 +4,7 @@ charts broken on purpose are refused.
 
 Usage: lint.py HELM CRD_DIRECTORY…   (make k8s-lint brings both)"""
 
+import json
 import sys
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def check_document(document, schemas):
         raise charts.Broken(f"{name}: {error}") from error
 
 
+def check_one_more_subscription(helm, root, values, rendered):
+    rows = [*rules.table("subscriptions.tsv"), ("user-profile", "notification", "user.profilechanged")]
+    more = json.dumps([{"source": source, "consumer": consumer, "types": types} for source, consumer, types in rows])
+    after = charts.render(helm, root, "shop", values, "--set-json", f"subscriptions={more}")
+    rules.check_one_more_subscription(rendered, after, "notification")
+
+
 def check_values(helm, schemas, root, values):
     """Both charts with one values file. Returns the number of manifests."""
     documents = []
@@ -35,6 +43,7 @@ def check_values(helm, schemas, root, values):
             check_document(document, schemas)
         if chart == "shop":
             rules.check_shop(rendered)
+            check_one_more_subscription(helm, root, values, rendered)
         documents += rendered
     rules.check_secrets(documents)
     rules.check_connections(documents)

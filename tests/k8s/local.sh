@@ -21,7 +21,7 @@ install_shop() { # [HELM-ARGUMENT…]
 
 # As the table in docs/kubernetes.md.
 check_rotation() {
-    shop patch secret shop-webhooks -p "{\"stringData\":{\"order.billing\":\"whsec_$(openssl rand -base64 32)\"}}" >/dev/null
+    shop patch secret shop-webhook-order.billing -p "{\"stringData\":{\"secret\":\"whsec_$(openssl rand -base64 32)\"}}" >/dev/null
     install_shop || wrong "install.sh: $(tail -n 3 "$WORK/install.log")" || return 1
     shop rollout restart deployment/billing >/dev/null
     shop rollout status deployment/billing --timeout=120s >/dev/null || return 1
@@ -32,6 +32,64 @@ check_rotation() {
     shop rollout restart deployment/order >/dev/null
     shop rollout status deployment/order --timeout=120s >/dev/null || return 1
     order_works
+}
+
+# What each subscription is signed with is what its Secret says.
+same_webhook_secrets() {
+    local source consumer in_secret in_database
+    while IFS=$'\t' read -r source consumer _; do
+        in_secret=$(shop get secret "shop-webhook-$source.$consumer" -o jsonpath='{.data.secret}' | base64 -d)
+        in_database=$(query "${source//-/_}" "select value from outbox.secret where subscription = '$consumer' and valid_until is null")
+        [ "$in_secret" = "$in_database" ] || wrong "$source signs for $consumer with another secret" || return 1
+    done < <(grep -v '^#' "$ROOT/deploy/subscriptions.tsv")
+}
+
+# To the revisions before the secrets were changed. Pods read them anew, so that an old one would show.
+check_rollback() {
+    local secrets release
+    secrets=$(secrets)
+    for release in shop-database shop; do
+        as_user "$HELM" -n shop rollback "$release" --wait --timeout 5m >"$WORK/rollback.log" 2>&1 ||
+            wrong "rollback: $(tail -n 1 "$WORK/rollback.log")" || return 1
+    done
+    [ "$(secrets)" = "$secrets" ] || wrong "secrets have changed" || return 1
+    [ -z "$(jobs_left)" ] || wrong "Jobs are left: $(jobs_left)" || return 1
+    same_webhook_secrets || return 1
+    shop rollout restart deployment/billing deployment/order >/dev/null
+    shop rollout status deployment/billing --timeout=120s >/dev/null || return 1
+    shop rollout status deployment/order --timeout=120s >/dev/null || return 1
+    order_works
+}
+
+# The workloads whose pods are others than those in a list of before.
+restarted_since() { # PODS
+    diff <(pods) - <<<"$1" | sed -n 's/^< \(.*\)-[0-9a-z]*-[0-9a-z]* .*/\1/p' | sort -u | xargs
+}
+
+has_all_profile_changes() { # SUBSCRIPTION
+    [ "$(query user_profile "select count(*) from outbox.event where type = 'user.profilechanged'")" -gt 0 ] &&
+        [ "$(query user_profile "select lag_events + retrying + blocked + dead from outbox.status where subscription = '$1'")" = 0 ]
+}
+
+# A consumer hears of one more source, and no more of it.
+check_subscription() {
+    local before file=$WORK/subscriptions.yaml
+    {
+        echo 'subscriptions:'
+        awk -F '\t' '!/^#/ { printf "  - {source: %s, consumer: %s, types: \"%s\"}\n", $1, $2, $3 }' "$ROOT/deploy/subscriptions.tsv"
+        echo '  - {source: user-profile, consumer: notification, types: user.profilechanged}'
+    } >"$file"
+    before=$(pods)
+    install_shop -f "$file" || wrong "install.sh: $(tail -n 3 "$WORK/install.log")" || return 1
+    [ "$(restarted_since "$before")" = notification ] || wrong "restarted: $(restarted_since "$before")" || return 1
+    wait_until 60 has_all_profile_changes notification ||
+        wrong "refused: $(query user_profile "select * from outbox.status where subscription = 'notification'")" || return 1
+    # shellcheck disable=SC2016 # expanded in the pod
+    shop exec deploy/user-profile -- sh -c 'outbox-relay unsubscribe notification --source "$DATABASE_URL"' >/dev/null || return 1
+    before=$(pods)
+    install_shop || wrong "install.sh: $(tail -n 3 "$WORK/install.log")" || return 1
+    [ "$(restarted_since "$before")" = notification ] || wrong "restarted: $(restarted_since "$before")" || return 1
+    [ "$(subscriptions | wc -l)" = "$(grep -vc '^#' "$ROOT/deploy/subscriptions.tsv")" ] || wrong "subscriptions: $(subscriptions)"
 }
 
 password_is_mounted() { # ROLE
@@ -112,6 +170,8 @@ check_all() {
     check "a failed migration stops the upgrade; the shop runs on" check_failed_migration
     check "upgrade: nothing is changed, nothing restarts" check_upgrade
     check "a password and a webhook secret are changed" check_rotation
+    check "the upgrade before is rolled back: the secrets are still the new ones" check_rollback
+    check "one more subscription: its consumer restarts, and takes the events" check_subscription
     check "a node is drained" check_drain
     check "uninstall and install: the data is still there" check_uninstall
     check "uninstall --data: nothing is left" check_uninstall_data

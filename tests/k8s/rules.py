@@ -1,5 +1,6 @@
 """What must hold for the manifests beyond their schemas."""
 
+import re
 from pathlib import Path
 
 from charts import Broken
@@ -62,9 +63,16 @@ def check_container(container):
     need(resources.get("requests", {}).keys() >= {"cpu", "memory"}, "has no requests")
     need("memory" in resources.get("limits", {}), "has no memory limit")
     for name, variable in environment(container).items():
-        if "PASSWORD" in name and not name.endswith("_FILE") \
+        if "PASS" in name and not name.endswith("_FILE") \
                 or "SECRET" in name and not name.endswith("_DIR"):
-            need("valueFrom" in variable, f"has a plain value in {name}")
+            need("valueFrom" in variable or is_composed(variable["value"], environment(container)),
+                 f"has a plain value in {name}")
+
+
+def is_composed(value, variables):
+    """Whether a list of name=secret has nothing in it but what comes from Secrets."""
+    words = [re.fullmatch(r"[a-z-]+=\$\((\w+)\)", word) for word in value.split(" ")]
+    return all(word and "valueFrom" in variables.get(word[1], {}) for word in words)
 
 
 def check_image(image):
@@ -96,8 +104,9 @@ def check_shop(documents):
         need(named(documents, "Service")[service]["spec"]["ports"][0]["port"] == port,
              f"{service} has another port")
         check_hook(jobs, f"{service}-migrate", "pre-install,pre-upgrade")
-    check_hook(jobs, "outbox-subscribe", "post-install,post-upgrade")
+    check_hook(jobs, "outbox-subscribe", "post-install,post-upgrade,post-rollback")
     check_subscriptions(jobs["outbox-subscribe"])
+    check_webhooks(documents)
     rule = named(documents, "Ingress")["gateway"]["spec"]["rules"][0]
     need(rule["host"] == "arch.homework", "the Ingress has another host")
     need(rule["http"]["paths"][0]["path"] == "/otusapp/alapitskii", "the Ingress has another path")
@@ -121,12 +130,46 @@ def check_subscriptions(job):
     need(not differing, f"subscriptions differ: {differing}")
 
 
+def reference(variable):
+    """(Secret, key) that an environment variable is read from."""
+    source = variable.get("valueFrom", {}).get("secretKeyRef", {})
+    return source.get("name"), source.get("key")
+
+
+def check_webhooks(documents):
+    """Each consumer believes what the relay signs for it: both read the same Secret of the subscription."""
+    deployments = named(documents, "Deployment")
+    signing = {container["name"]: reference(environment(container)["OUTBOX_SUBSCRIPTION_SECRET"])
+               for container in pod_template(named(documents, "Job")["outbox-subscribe"])["spec"]["containers"]}
+    for source, consumer, _ in table("subscriptions.tsv"):
+        variables = environment(pod_template(deployments[consumer])["spec"]["containers"][0])
+        believed = dict(word.split("=$") for word in variables["WEBHOOK_SECRETS"]["value"].split(" ")) \
+            if "WEBHOOK_SECRETS" in variables else {}
+        variable = variables.get(believed.get(source, "").strip("()"), {})
+        need(variable and reference(variable) == signing[f"{source}-{consumer}"],
+             f"{consumer} does not know what signs the events of {source}")
+        # The kubelet expands only what is above.
+        names = list(variables)
+        need(names.index(variable["name"]) < names.index("WEBHOOK_SECRETS"),
+             f"{consumer}: WEBHOOK_SECRETS is above what it is made of")
+        need(reference(variable)[0] in named(documents, "Secret"), f"no Secret {reference(variable)[0]}")
+
+
+def check_one_more_subscription(before, after, consumer):
+    """Pods read webhook secrets when they start: those of the consumer have to start anew, and no others."""
+    old, new = named(before, "Deployment"), named(after, "Deployment")
+    changed = {name for name in old if pod_template(old[name]) != pod_template(new[name])}
+    need(changed == {consumer}, f"one more subscription of {consumer} restarts {sorted(changed) or 'nothing'}")
+
+
 def check_secrets(documents):
-    """What is generated outlives upgrades and uninstalling: Helm deletes a hook's old object first."""
+    """What is generated outlives all that Helm does: it is no part of the release, whose manifest a rollback
+    would apply again, and Helm never deletes it."""
     for name, secret in named(documents, "Secret").items():
         annotations = secret["metadata"].get("annotations", {})
-        need(annotations.get("helm.sh/resource-policy") == "keep", f"Secret {name} is not kept")
-        need("helm.sh/hook" not in annotations, f"Secret {name} is a hook")
+        need(annotations.get("helm.sh/hook") == "pre-install,pre-upgrade", f"Secret {name} is part of the release")
+        need(annotations.get("helm.sh/hook-delete-policy") == "hook-failed", f"Secret {name} would be replaced")
+        need(annotations.get("helm.sh/hook-weight") == "-1", f"Secret {name} comes too late for migrations")
 
 
 def check_connections(documents):

@@ -75,9 +75,29 @@ readinessProbe:
     matchLabels: {{- include "shop.selector" . | nindent 6 }}
 {{- end }}
 
-{{/* "true" when the service consumes events. */}}
+{{/* Whose events the service consumes, with commas; empty when it consumes none. */}}
 {{- define "shop.consumes" -}}
-{{- range .root.Values.subscriptions }}{{ if eq .consumer $.name }}true{{ end }}{{ end -}}
+{{- $sources := list }}
+{{- range .root.Values.subscriptions }}{{ if eq .consumer $.name }}{{ $sources = append $sources .source }}{{ end }}{{ end -}}
+{{- $sources | uniq | sortAlpha | join "," }}
+{{- end }}
+
+{{/* The Secret of the subscription of a consumer to a source. */}}
+{{- define "shop.webhookSecret" -}}
+{{ .root.Values.webhooks.prefix }}{{ .source }}.{{ .consumer }}
+{{- end }}
+
+{{/* What a consumer believes a signature by. Its pods read it when they start: that each source is named here makes
+a consumer's pods, and no others, start anew when it subscribes to one more, before the Job makes the subscription. */}}
+{{- define "shop.webhookEnv" -}}
+{{- $list := list }}
+{{- range $source := splitList "," (include "shop.consumes" .) }}
+{{- $variable := printf "WEBHOOK_SECRET_%s" ($source | replace "-" "_" | upper) }}
+{{- $list = append $list (printf "%s=$(%s)" $source $variable) }}
+- name: {{ $variable }}
+  valueFrom: {secretKeyRef: {name: {{ include "shop.webhookSecret" (dict "root" $.root "source" $source "consumer" $.name) }}, key: secret}}
+{{- end }}
+- {name: WEBHOOK_SECRETS, value: {{ join " " $list | quote }}}
 {{- end }}
 
 {{/* Service, ServiceAccount, PodDisruptionBudget and HorizontalPodAutoscaler of one workload. */}}
