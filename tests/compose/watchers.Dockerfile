@@ -3,9 +3,9 @@
 # /bin, data directories that a new volume takes its owner from, wget. There is none for Grafana.
 ARG BASE=debian:bookworm-slim
 FROM ${BASE} AS watchers
+ARG PACKAGES="prometheus prometheus-alertmanager prometheus-node-exporter prometheus-postgres-exporter"
 RUN apt-get update \
-    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends busybox prometheus \
-        prometheus-alertmanager prometheus-node-exporter prometheus-postgres-exporter \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends busybox ${PACKAGES} \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /etc/prometheus/* /etc/alertmanager \
     && for tool in wget awk; do ln -sf /bin/busybox /usr/local/bin/$tool; done \
     && ln -s prometheus-alertmanager /usr/bin/alertmanager \

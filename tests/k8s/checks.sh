@@ -56,6 +56,31 @@ check_install() {
         wrong "subscriptions: $(subscriptions)"
 }
 
+figures() {
+    shop exec deploy/postgres-exporter -- wget -q -O - http://127.0.0.1:9187/metrics
+}
+
+has_figure() { # REGULAR-EXPRESSION
+    figures | grep -q "^$1\$"
+}
+
+# Of PostgreSQL itself, and of outbox and inbox in every database that has one; no query may have failed.
+check_exporter() {
+    local name consumers
+    consumers=$(awk -F '\t' '!/^#/ { print $2 }' "$ROOT/deploy/subscriptions.tsv" | sort -u | wc -l)
+    wait_until 60 has_figure 'pg_up{.*} 1' || wrong "no PostgreSQL: $(figures | grep ^pg_up)" || return 1
+    for name in "outbox_subscription_lag_events:$(grep -vc '^#' "$ROOT/deploy/subscriptions.tsv")" \
+        "outbox_lease_held:$(sources | wc -l)" "inbox_messages:$consumers" replication_replicas:1; do
+        [ "$(figures | grep -c "^${name%:*}{")" = "${name#*:}" ] ||
+            wrong "not ${name#*:} of ${name%:*}: $(figures | grep "^${name%:*}{")" || return 1
+    done
+    has_figure 'pg_exporter_last_scrape_error.* 0' || wrong "a query fails: $(shop logs deploy/postgres-exporter | tail -n 3)" || return 1
+    figures | grep -q '^pg_stat_database_xact_commit{.*datname="order"' || wrong "no figures of databases" || return 1
+    [ "$(query postgres "select string_agg(r.rolname, ' ' order by r.rolname) from pg_auth_members m
+            join pg_roles r on r.oid = m.roleid where m.member = 'monitor'::regrole")" = 'outbox_reader pg_monitor' ] ||
+        wrong "role monitor is a member of others"
+}
+
 play() { # [NEWMAN-OPTION…]
     as_user env BASE_URL="$BASE_URL" POSTMAN_ENVIRONMENT="$ROOT/examples/postman/k8s.postman_environment.json" \
         "$ROOT/tests/e2e/run.sh" "$@" --reporters cli,json --reporter-cli-silent \

@@ -44,11 +44,25 @@ def check_values(helm, schemas, root, values):
         if chart == "shop":
             rules.check_shop(rendered)
             check_one_more_subscription(helm, root, values, rendered)
+        else:
+            rules.check_database(rendered, values)
         documents += rendered
     rules.check_secrets(documents)
     rules.check_connections(documents)
     network.check_network(documents)
+    check_monitored(helm, schemas, root, values)
     return len(documents)
+
+
+def check_monitored(helm, schemas, root, values):
+    """Whatever of both charts is optional with monitoring, and its one namespace by another name."""
+    monitored = ["--set", "monitoring.enabled=true,exporter.enabled=true,monitoring.namespace=watchers"]
+    documents = [document for chart in charts.CHARTS for document in charts.render(helm, root, chart, values, *monitored)]
+    for document in documents:
+        check_document(document, schemas)
+    rules.check_exporter(documents)
+    rules.check_connections(documents)
+    network.check_monitoring_namespace(documents, "watchers")
 
 
 def main():

@@ -16,7 +16,8 @@ database_pod() {
 }
 
 install_shop() { # [HELM-ARGUMENT…]
-    as_user env HELM_ARGS="--set postgres.image=$DATABASE_IMAGE $*" "$ROOT/k8s/install.sh" local >"$WORK/install.log" 2>&1
+    as_user env HELM_ARGS="--set postgres.image=$DATABASE_IMAGE
+        --set exporter.enabled=true --set exporter.image=$EXPORTER_IMAGE $*" "$ROOT/k8s/install.sh" local >"$WORK/install.log" 2>&1
 }
 
 # As the table in docs/kubernetes.md.
@@ -149,6 +150,7 @@ check_network() {
     kubectl apply -f "$ROOT/tests/k8s/strangers.yaml" >/dev/null
     kubectl wait --for=condition=Ready pod/intruder -n shop --timeout=60s >/dev/null || return 1
     kubectl wait --for=condition=Ready pod/stranger -n default --timeout=60s >/dev/null || return 1
+    kubectl wait --for=condition=Ready pod/prometheus -n monitoring --timeout=60s >/dev/null || return 1
     as_user "$PYTHON" -B "$ROOT/tests/k8s/reach.py" || return 1
     kubectl delete -f "$ROOT/tests/k8s/strangers.yaml" --wait=false >/dev/null
 }
@@ -162,6 +164,7 @@ check_restricted() {
 check_all() {
     check "k8s/install.sh local: all pods are ready, all hooks done" check_install
     [ "${failed:?}" = 0 ] || return 0
+    check "the exporter's figures are there" check_exporter
     check "the Postman collection passes through the Ingress" check_collection
     check "who can reach whom is what the policies mean" check_network
     check "a pod that is not restricted is refused" check_restricted

@@ -43,6 +43,16 @@ MUTATIONS = [
     ("shop/values.yaml", "poolSize: 4", "poolSize: 14", "connections and"),
     ("shop/templates/ingress.yaml", "pathType: Prefix", "pathType: Prefix\n            path: /", "given twice"),
     ("database/templates/cloudnativepg.yaml", "  instances: {{", "  instance: {{", "instance"),
+    ("database/templates/cloudnativepg.yaml", "inRoles: [outbox_reader, pg_monitor]",
+     "inRoles: [outbox_operator, pg_monitor]", "role monitor may do other things"),
+    ("database/values.yaml", "  price: {publishes: true}\n", "", "databases: [('price', True)]"),
+    ("database/values.yaml", "postgres-exporter:v0.11.1", "postgres-exporter:v0.15.0", "has another postgres_exporter"),
+    ("database/templates/exporter.yaml", "{targetLabel: job, replacement: postgres}",
+     "{targetLabel: job, replacement: exporter}", "the exporter is job"),
+    ("database/templates/exporter.yaml", "kubernetes.io/metadata.name: {{ .Values.monitoring.namespace }}",
+     "kubernetes.io/metadata.name: monitoring", "metrics are open to ['monitoring']"),
+    ("database/templates/exporter.yaml", "{{ .Values.clientLabel }}: \"true\"", "", "postgres-exporter can't reach postgres"),
+    ("database/files/exporter/queries.yml", "outbox_subscription:", "outbox_subscriptions:", "asks something else"),
 ]
 
 

@@ -4,7 +4,7 @@ from charts import Broken
 from rules import named, pod_template, table
 
 NAMESPACE = "shop"
-CLIENT_LABEL = "shop-database-client"
+EXPORTER = "postgres-exporter"
 
 
 class Pod:
@@ -97,13 +97,26 @@ def meant_ways(documents):
     ways |= {("ingress", "gateway", 8080)}
     # No policy is over a pod that is not ours: it may ask for names.
     ways |= {("intruder", "dns", 53)}
-    if named(documents, "ServiceMonitor"):
+    if "outbox-shop" in named(documents, "ServiceMonitor"):
         ways |= {("prometheus", service, port) for service, port in services.items()}
         ways |= {("prometheus", "outbox-relay", 8010)}
+    if EXPORTER in named(documents, "Deployment"):
+        ways |= {(EXPORTER, "dns", 53), (EXPORTER, "postgres", 5432), ("prometheus", EXPORTER, 9187)}
     if named(documents, "Cluster"):
         ways |= {("prometheus", "postgres", 9187), ("postgres", "dns", 53)}
         ways |= {(peer, "postgres", port) for peer in ("postgres", "operator") for port in (5432, 8000)}
     return ways
+
+
+def check_monitoring_namespace(documents, namespace):
+    """One setting says who may read metrics, of both charts."""
+    asked = {rule["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+             for policy in named(documents, "NetworkPolicy").values()
+             for ingress in policy["spec"].get("ingress", [])
+             for rule in ingress["from"] if "namespaceSelector" in rule}
+    others = asked - {"ingress-nginx", "cnpg-system", namespace}
+    if others or namespace not in asked:
+        raise Broken(f"with monitoring.namespace={namespace}, metrics are open to {sorted(others) or 'nobody'}")
 
 
 def check_network(documents):

@@ -29,7 +29,7 @@ prepare_cluster() {
 
 # The collection registers an administrator, and asks for products that are there.
 install_shop() { # [HELM-ARGUMENT…]
-    as_user env HELM_ARGS="--set postgres.cnpgImage=$INSTANCE_IMAGE --set demoData=true
+    as_user env HELM_ARGS="--set postgres.cnpgImage=$INSTANCE_IMAGE --set exporter.image=$EXPORTER_IMAGE --set demoData=true
         --set postgres.resources.requests.memory=512Mi --set postgres.resources.requests.cpu=250m
         --set services.auth.env.ADMIN_REGISTRATION=open $*" "$ROOT/k8s/install.sh" production >"$WORK/install.log" 2>&1
 }
@@ -51,6 +51,16 @@ check_replication() {
     echo "    synchronous_standby_names = $(query postgres 'show synchronous_standby_names')"
 }
 
+# The primary tells of both standbys, by name.
+check_replication_figures() {
+    local standby
+    for standby in $(shop get pods -l cnpg.io/cluster=shop-database -o name); do
+        [ "${standby#pod/}" != "$(database_pod)" ] || continue
+        figures | grep -q "^replication_replica_lag_bytes{.*replica=\"${standby#pod/}\"" || wrong "$standby is not seen" || return 1
+    done
+    has_figure 'replication_replicas{.*} 2' || wrong "$(figures | grep ^replication_replicas)"
+}
+
 another_is_primary() { # POD
     [ "$(database_pod)" != "$1" ] && [ "$(query postgres 'select pg_is_in_recovery()' 2>/dev/null)" = f ]
 }
@@ -68,7 +78,9 @@ check_all() {
     check "k8s/install.sh production: all pods are ready, all hooks done" check_install
     [ "${failed:?}" = 0 ] || return 0
     check "three instances on three nodes, two of them synchronous standbys" check_replication
+    check "the exporter's figures are there" check_exporter
     check "the Postman collection passes through the Ingress" check_collection
+    check "both standbys are seen by the exporter" check_replication_figures
     check "the primary is killed: a standby follows, nothing is lost" while_users_shop some kill_primary
     check "the active relay is killed: the other takes over" while_users_shop some kill_active_relays
     check "rolling restart: no answer is missing" while_users_shop all restart_all

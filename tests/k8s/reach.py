@@ -1,7 +1,7 @@
 """Tries who can reach whom in the running cluster: every pod opens a connection to every port of every other;
 the outcome has to be what network.py computes from nothing but deploy/*.tsv.
 
-Needs KUBECTL and the context of the cluster. Pods named "intruder" (in the shop's namespace) and "stranger" must run."""
+Needs KUBECTL and the context of the cluster. The pods of strangers.yaml must run."""
 
 import concurrent.futures
 import json
@@ -43,14 +43,15 @@ class Pod:
 def ports():
     """The ports that listen, by role."""
     listening = {service: [int(port)] for service, port, *_ in rules.table("services.tsv")}
-    return {**listening, "outbox-relay": [8010], "gateway": [8080], "postgres": [5432], "dns": [53]}
+    return {**listening, "outbox-relay": [8010], "gateway": [8080], "postgres": [5432], network.EXPORTER: [9187],
+            "dns": [53]}
 
 
 def running_pods():
-    items = [item for namespace in ("shop", "default", "ingress-nginx", "kube-system")
+    items = [item for namespace in ("shop", "default", "monitoring", "ingress-nginx", "kube-system")
              for item in json.loads(kubectl("-n", namespace, "get", "pods", "-o", "json"))["items"]]
     pods = [Pod(item) for item in items if item["status"]["phase"] == "Running"]
-    known = {*ports(), "ingress", "intruder", "stranger"}
+    known = {*ports(), "ingress", "intruder", "stranger", "prometheus"}
     return [pod for pod in pods if pod.role in known]
 
 
@@ -71,9 +72,9 @@ def try_all(pods):
 
 def main():
     tried, found = try_all(running_pods())
-    meant = network.meant_ways([])
+    meant = network.meant_ways([{"kind": "Deployment", "metadata": {"name": network.EXPORTER}}])
     # Outside the shop's namespace nothing limits who asks the name server.
-    meant |= {(role, "dns", 53) for role in ("ingress", "stranger")}
+    meant |= {(role, "dns", 53) for role in ("ingress", "stranger", "prometheus")}
     wrong = [way for way in tried if (way in found) != ((way[0].role, way[1].role, way[2]) in meant)]
     for a, b, port in wrong:
         can = "can" if (a, b, port) in found else "can't"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from charts import Broken
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOY = ROOT / "deploy"
 RESERVED_CONNECTIONS = 10  # for the superuser, the operator, who looks into it by psql
 
 
@@ -47,10 +48,15 @@ def check_pod(document):
         if document["kind"] != "Job":
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 need(probe in container, f"has no {probe}")
-        if document["kind"] == "Deployment":
+        if is_served(document):
             need("preStop" in container.get("lifecycle", {}), "has no preStop")
-    if document["kind"] == "Deployment":
+    if is_served(document):
         need(len(pod.get("topologySpreadConstraints", [])) == 2, "is not spread")
+
+
+def is_served(document):
+    """Whether its pods follow each other without a gap; the others are single, and asked by no user."""
+    return document["kind"] == "Deployment" and document["spec"]["strategy"]["type"] == "RollingUpdate"
 
 
 def check_container(container):
@@ -162,6 +168,44 @@ def check_one_more_subscription(before, after, consumer):
     need(changed == {consumer}, f"one more subscription of {consumer} restarts {sorted(changed) or 'nothing'}")
 
 
+def check_database(documents, mode):
+    """The databases are those of the services; whoever has a login has a password."""
+    wanted = {(row[0].replace("-", "_"), row[2] == "publishes") for row in table("services.tsv")}
+    roles = {role for role, _ in wanted} | {"relay", "monitor"}
+    if mode == "local":
+        rows = named(documents, "ConfigMap")["postgres-provision"]["data"]["services.tsv"].splitlines()
+        got = {(row.split("\t")[0].replace("-", "_"), row.split("\t")[2] == "publishes") for row in rows}
+        roles |= {"postgres"}
+    else:
+        got = {(database["spec"]["name"], publishes) for database in named(documents, "Database").values()
+               for role, publishes in wanted if role == database["spec"]["owner"]}
+        managed = {role["name"]: role for role in named(documents, "Cluster")["shop-database"]["spec"]["managed"]["roles"]}
+        need(set(managed) == roles, f"managed roles: {sorted(set(managed) ^ roles)}")
+        need(managed["monitor"]["inRoles"] == ["outbox_reader", "pg_monitor"], "role monitor may do other things")
+    need(got == wanted, f"databases: {sorted(got ^ wanted)}")
+    secrets = {f"shop-db-{role.replace('_', '-')}" for role in roles}
+    need(set(named(documents, "Secret")) == secrets, f"passwords: {sorted(set(named(documents, 'Secret')) ^ secrets)}")
+
+
+def check_exporter(documents):
+    """It is the one of docker-compose.yml, asks the same, and is known to Prometheus by the same job."""
+    container = pod_template(named(documents, "Deployment")["postgres-exporter"])["spec"]["containers"][0]
+    compose = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    need(f"{container['image']}}}" in compose, "docker-compose.yml has another postgres_exporter")
+    queries = (ROOT / "monitoring" / "postgres-exporter" / "queries.yml").read_text(encoding="utf-8")
+    data = named(documents, "ConfigMap")["postgres-exporter"]["data"]
+    mounted = {f"--extend.query-path={mount['mountPath']}/{file}" for mount in container["volumeMounts"] for file in data}
+    need(data == {"queries.yml": queries} and mounted <= set(container["args"]), "the exporter asks something else")
+    user = environment(container)["DATA_SOURCE_USER"]["value"]
+    need(reference(environment(container)["DATA_SOURCE_PASS"]) == (f"shop-db-{user}", "password"),
+         "the exporter has the password of another")
+    monitor = named(documents, "ServiceMonitor")["postgres-exporter"]["spec"]
+    service = named(documents, "Service")["postgres-exporter"]["metadata"]["labels"]
+    need(monitor["selector"]["matchLabels"].items() <= service.items(), "the exporter's Service is not chosen")
+    jobs = [rule["replacement"] for rule in monitor["endpoints"][0]["relabelings"] if rule.get("targetLabel") == "job"]
+    need(jobs == ["postgres"], f"the exporter is job {jobs}")
+
+
 def check_secrets(documents):
     """What is generated outlives all that Helm does: it is no part of the release, whose manifest a rollback
     would apply again, and Helm never deletes it."""
@@ -178,6 +222,9 @@ def check_connections(documents):
     scaled = named(documents, "HorizontalPodAutoscaler")
     for name, deployment in named(documents, "Deployment").items():
         container = deployment["spec"]["template"]["spec"]["containers"][0]
+        if name == "postgres-exporter":  # one for each database, those of PostgreSQL and CloudNativePG, too
+            wanted += len(table("services.tsv")) + 2
+            continue
         surge = deployment["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
         if name == "outbox-relay":  # two for each source
             sources = sum(word.startswith("--source=") for word in container["args"])

@@ -8,8 +8,9 @@
 # the Dockerfile's images, and kube-router, which enforces the NetworkPolicies. Two nodes, each in namespaces and
 # cgroups of its own (cluster/machine.sh).
 # What stands in: Skipper, as a controller of the class nginx, for ingress-nginx, whose nginx is in no package
-# registry; no metrics server, so that the autoscalers keep to their minimum; local volumes made by hand for a provisioner; for the images of Debian, PostgreSQL and nginx, where no
-# registry answers, those of tests/compose/run.sh.
+# registry; no metrics server, so that the autoscalers keep to their minimum; local volumes made by hand for a
+# provisioner; Debian's postgres_exporter of the same version; for the images of Debian, PostgreSQL and nginx, where
+# no registry answers, those of tests/compose/run.sh.
 #
 # Nothing of this host's network is changed, and all ends with the test. Variables: TOOLS (the directory of the
 # programs), HELM, PYTHON (local) or CNPG and CRDS (production), KEEP=yes (leave it running until Enter), IMAGES (official|stand-in), DOCKERD_ARGS,
@@ -45,10 +46,13 @@ make_images() {
     docker_build "$SHOP_IMAGE" --target shop "${bases[@]}" "$ROOT"
     docker_build "$GATEWAY_IMAGE" --target gateway "${bases[@]}" "$ROOT"
     docker_build "$ADDONS_IMAGE" --build-arg "BASE=$BASE_IMAGE" -f "$CLUSTER/addons.Dockerfile" "$TOOLS/pods"
+    # In the image of its own there is no bash, which check_network tries ways with.
+    docker_build "$EXPORTER_IMAGE" --target postgres-exporter --build-arg "BASE=$BASE_IMAGE" \
+        --build-arg PACKAGES=prometheus-postgres-exporter -f "$ROOT/tests/compose/watchers.Dockerfile" "$ROOT/tests/compose"
     # What has no tag, Kubernetes would pull each time.
     docker tag "$POSTGRES_IMAGE" "$DATABASE_IMAGE"
     make_more_images
-    docker save -o "$WORK/images.tar" "$SHOP_IMAGE" "$GATEWAY_IMAGE" "$ADDONS_IMAGE" "$DATABASE_IMAGE" "${MORE_IMAGES[@]}"
+    docker save -o "$WORK/images.tar" "$SHOP_IMAGE" "$GATEWAY_IMAGE" "$ADDONS_IMAGE" "$DATABASE_IMAGE" "$EXPORTER_IMAGE" "${MORE_IMAGES[@]}"
 }
 
 # As `kind load docker-image` does; here with the names that the charts give.
@@ -115,7 +119,7 @@ need_tool ipset ipset
 WORK=$(mktemp -d /var/tmp/shop-k8s.XXXXXX)
 PKI=$WORK/pki CGROUP=shop-k8s-$$
 SHOP_IMAGE=outbox-shop:k8s-test GATEWAY_IMAGE=outbox-shop-gateway:k8s-test
-DATABASE_IMAGE=outbox-test-postgres:k8s-test ADDONS_IMAGE=outbox-test-addons:1
+DATABASE_IMAGE=outbox-test-postgres:k8s-test ADDONS_IMAGE=outbox-test-addons:1 EXPORTER_IMAGE=outbox-test-postgres-exporter:0.11
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 
