@@ -64,6 +64,10 @@ void db_release(struct db *db);
 /* Connections now in use, open, and the limit; for metrics. */
 void db_pool_usage(struct db_pool *pool, int *ret_in_use, int *ret_open, int *ret_size);
 
+/* Whether all connections are lent, and the last one that was made found the database: that there
+ * is none to borrow tells of load then, and nothing of the database. */
+bool db_pool_busy(struct db_pool *pool);
+
 /* Runs a prepared statement with text results. *ret_result is the caller's to PQclear
  * (AUTO_RESULT); pass NULL when it is not wanted. Errors: see above; *ret_result is then untouched.
  */

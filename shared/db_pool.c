@@ -26,6 +26,7 @@ struct db_pool {
     int idle_count;
     int waiting;
     bool down; /* the last attempt to connect failed */
+    bool up;   /* it succeeded; neither before the first one */
 
     atomic_uint generation;
 };
@@ -119,6 +120,7 @@ static void note_reachable(struct db_pool *pool, bool reachable, const char *err
     pthread_mutex_lock(&pool->lock);
     bool changed = pool->down == reachable;
     pool->down = !reachable;
+    pool->up = reachable;
     pthread_mutex_unlock(&pool->lock);
     if (changed && reachable)
         log_info("database connected again");
@@ -295,4 +297,12 @@ void db_pool_usage(struct db_pool *pool, int *ret_in_use, int *ret_open, int *re
     *ret_open = pool->in_use + pool->idle_count;
     *ret_size = pool->size;
     pthread_mutex_unlock(&pool->lock);
+}
+
+bool db_pool_busy(struct db_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    bool busy = pool->up && pool->in_use >= pool->size;
+    pthread_mutex_unlock(&pool->lock);
+    return busy;
 }

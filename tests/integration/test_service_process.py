@@ -1,6 +1,7 @@
 """A service as a process: its arguments, its settings, SERVICE_MODE, ports, signals, a database that
 is away or read-only."""
 
+import concurrent.futures
 import json
 import os
 import signal
@@ -190,6 +191,31 @@ def test_a_read_only_database_is_not_ready(pg, issuer):
         service.stop()
     finally:
         pg.query("postgres", f"alter database {NAME} reset default_transaction_read_only")
+
+
+def test_a_busy_pool_is_ready_and_a_lost_database_is_not(pg, issuer):
+    """All connections wait for a lock: that is load. Once the server is gone they can't be made anew."""
+    service = Service(NAME, pg, issuer, DB_POOL_SIZE=2, DB_ACQUIRE_TIMEOUT_MS=10000)
+    service.init()
+    service.run()
+    lock = pg.connect(NAME)
+    lock.cursor().execute("begin; lock table price in access exclusive mode")
+    with concurrent.futures.ThreadPoolExecutor(3) as clients:
+        asked = [clients.submit(requests.get, service.url + "/prices?productIds=1", timeout=30) for _ in range(3)]
+        wait.until(lambda: pg.value("postgres", "select count(*) from pg_stat_activity"
+                                    " where datname = %s and wait_event_type = 'Lock'", (NAME,)) == 2,
+                   10, "the requests to wait for the lock")
+        assert requests.get(service.url + "/readyz", timeout=3).status_code == 200
+        pg.halt()
+        try:
+            wait.until(lambda: requests.get(service.url + "/readyz", timeout=30).status_code == 503,
+                       20, "the service to miss its database")
+            assert [answer.result().status_code for answer in asked] == [503] * 3
+        finally:
+            pg.start()
+    wait.until(lambda: requests.get(service.url + "/readyz", timeout=10).status_code == 200,
+               10, "the service to be ready")
+    service.stop()
 
 
 @pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])

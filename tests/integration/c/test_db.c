@@ -322,8 +322,11 @@ static void an_exhausted_pool_refuses_in_time(void **state)
     struct timespec start, end;
     int in_use, open, size;
     (void)state;
+    assert_false(db_pool_busy(pool));
     assert_int_equal(db_acquire(pool, &held[0]), 0);
+    assert_false(db_pool_busy(pool));
     assert_int_equal(db_acquire(pool, &held[1]), 0);
+    assert_true(db_pool_busy(pool));
     clock_gettime(CLOCK_MONOTONIC, &start);
     assert_int_equal(db_acquire(pool, &third), -ENOTCONN);
     clock_gettime(CLOCK_MONOTONIC, &end);
@@ -341,6 +344,7 @@ static void an_exhausted_pool_refuses_in_time(void **state)
     db_release(held[1]);
     db_pool_usage(pool, &in_use, &open, &size);
     assert_int_equal(in_use, 0);
+    assert_false(db_pool_busy(pool));
     db_pool_free(pool);
 }
 
