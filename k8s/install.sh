@@ -25,6 +25,8 @@ echo "2/3 database ($mode)"
 "$helm" upgrade --install shop-database "$here/database" -n "$namespace" -f "$values" ${HELM_ARGS-}
 if [ "$mode" = local ]; then
     "$kubectl" -n "$namespace" rollout status statefulset/postgres --timeout=300s
+    # The image runs it for an empty data directory only; again, it makes what is new, and keeps the rest.
+    "$kubectl" -n "$namespace" exec postgres-0 -c postgres -- /docker-entrypoint-initdb.d/10-shop.sh
 else
     "$kubectl" -n "$namespace" wait --for=condition=Ready cluster.postgresql.cnpg.io/shop-database --timeout=900s
     "$kubectl" -n "$namespace" wait --for=jsonpath='{.status.applied}'=true \

@@ -56,29 +56,36 @@ check_install() {
         wrong "subscriptions: $(subscriptions)"
 }
 
-figures() {
-    shop exec deploy/postgres-exporter -- wget -q -O - http://127.0.0.1:9187/metrics
+# What the exporter says now, into a file.
+ask_exporter() {
+    shop exec deploy/postgres-exporter -- wget -q -O - http://127.0.0.1:9187/metrics >"$WORK/figures"
 }
 
-has_figure() { # REGULAR-EXPRESSION
-    figures | grep -q "^$1\$"
+figure() { # NAME
+    grep "^$1[{ ]" "$WORK/figures"
+}
+
+exporter_says() { # NAME VALUE
+    ask_exporter && figure "$1" | grep -q " $2\$"
 }
 
 # Of PostgreSQL itself, and of outbox and inbox in every database that has one; no query may have failed.
 check_exporter() {
-    local name consumers
+    local consumers name
     consumers=$(awk -F '\t' '!/^#/ { print $2 }' "$ROOT/deploy/subscriptions.tsv" | sort -u | wc -l)
-    wait_until 60 has_figure 'pg_up{.*} 1' || wrong "no PostgreSQL: $(figures | grep ^pg_up)" || return 1
-    for name in "outbox_subscription_lag_events:$(grep -vc '^#' "$ROOT/deploy/subscriptions.tsv")" \
-        "outbox_lease_held:$(sources | wc -l)" "inbox_messages:$consumers" replication_replicas:1; do
-        [ "$(figures | grep -c "^${name%:*}{")" = "${name#*:}" ] ||
-            wrong "not ${name#*:} of ${name%:*}: $(figures | grep "^${name%:*}{")" || return 1
+    wait_until 60 exporter_says pg_up 1 || wrong "no PostgreSQL: $(figure pg_up)" || return 1
+    for name in "outbox_subscription_lag_events $(grep -vc '^#' "$ROOT/deploy/subscriptions.tsv")" \
+        "outbox_lease_held $(sources | wc -l)" "inbox_messages $consumers" "replication_replicas 1"; do
+        [ "$(figure "${name% *}" | wc -l)" = "${name#* }" ] ||
+            wrong "not ${name#* } of ${name% *}: $(figure "${name% *}")" || return 1
     done
-    has_figure 'pg_exporter_last_scrape_error.* 0' || wrong "a query fails: $(shop logs deploy/postgres-exporter | tail -n 3)" || return 1
-    figures | grep -q '^pg_stat_database_xact_commit{.*datname="order"' || wrong "no figures of databases" || return 1
+    exporter_says pg_exporter_last_scrape_error 0 ||
+        wrong "a query fails: $(shop logs deploy/postgres-exporter | tail -n 3)" || return 1
+    figure pg_stat_database_xact_commit | grep -q 'datname="order"' || wrong "no figures of databases" || return 1
     [ "$(query postgres "select string_agg(r.rolname, ' ' order by r.rolname) from pg_auth_members m
             join pg_roles r on r.oid = m.roleid where m.member = 'monitor'::regrole")" = 'outbox_reader pg_monitor' ] ||
-        wrong "role monitor is a member of others"
+        wrong "role monitor is a member of others" || return 1
+    echo "    $(grep -vc '^#' "$WORK/figures") figures"
 }
 
 play() { # [NEWMAN-OPTION…]

@@ -101,6 +101,30 @@ password_of() { # ROLE
     shop get secret "shop-db-$1" -o jsonpath='{.data.password}' | base64 -d
 }
 
+# With the password of its Secret, over the network: from itself PostgreSQL would believe anybody.
+may_connect() { # ROLE DATABASE
+    # shellcheck disable=SC2016 # expanded in the pod
+    [ "$(shop exec -i postgres-0 -- sh -c 'read -r PGPASSWORD; export PGPASSWORD; exec psql -XAtqw -h "$(hostname -i)" -U "$0" "$1" -c "select 1"' \
+        "${1//-/_}" "$2" <<<"$(password_of "$1")" 2>>"$WORK/connect.log")" = 1 ]
+}
+
+# A database more, in a PostgreSQL that has run for long; what is there stays.
+check_new_database() {
+    local orders databases
+    orders=$(orders)
+    install_shop --set databases.more_wishes.publishes=true || wrong "install.sh: $(tail -n 3 "$WORK/install.log")" || return 1
+    may_connect more-wishes more_wishes || wrong "its role can't connect: $(tail -n 1 "$WORK/connect.log")" || return 1
+    ! may_connect more-wishes order || wrong "its role reaches another database" || return 1
+    databases=$(query postgres "select string_agg(datname, ' ' order by datname) from pg_database
+        where has_database_privilege('relay', oid, 'connect') and not datistemplate")
+    [ "$databases" = "$({ sources; echo more_wishes; } | sort | xargs)" ] || wrong "the relay may connect to $databases" || return 1
+    # By hand, as for a password; twice does no harm.
+    shop exec postgres-0 -- /docker-entrypoint-initdb.d/10-shop.sh || return 1
+    may_connect more-wishes more_wishes || wrong "its role can't connect any more" || return 1
+    [ "$(orders)" = "$orders" ] || wrong "orders are gone" || return 1
+    order_works
+}
+
 check_drain() {
     local node
     node=$(shop get pod postgres-0 -o jsonpath='{.spec.nodeName}')
@@ -176,6 +200,7 @@ check_all() {
     check "the upgrade before is rolled back: the secrets are still the new ones" check_rollback
     check "one more subscription: its consumer restarts, and takes the events" check_subscription
     check "a node is drained" check_drain
+    check "one more database, in a PostgreSQL with data" check_new_database
     check "uninstall and install: the data is still there" check_uninstall
     check "uninstall --data: nothing is left" check_uninstall_data
 }

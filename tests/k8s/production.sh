@@ -54,11 +54,11 @@ check_replication() {
 # The primary tells of both standbys, by name.
 check_replication_figures() {
     local standby
+    wait_until 60 exporter_says replication_replicas 2 || wrong "$(figure replication_replicas)" || return 1
     for standby in $(shop get pods -l cnpg.io/cluster=shop-database -o name); do
         [ "${standby#pod/}" != "$(database_pod)" ] || continue
-        figures | grep -q "^replication_replica_lag_bytes{.*replica=\"${standby#pod/}\"" || wrong "$standby is not seen" || return 1
+        figure replication_replica_lag_bytes | grep -q "replica=\"${standby#pod/}\"" || wrong "$standby is not seen" || return 1
     done
-    has_figure 'replication_replicas{.*} 2' || wrong "$(figures | grep ^replication_replicas)"
 }
 
 another_is_primary() { # POD
