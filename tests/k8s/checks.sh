@@ -27,6 +27,17 @@ sources() {
     awk -F '\t' '$3 == "publishes" { gsub("-", "_", $1); print $1 }' "$ROOT/deploy/services.tsv"
 }
 
+password_of() { # ROLE
+    shop get secret "shop-db-$1" -o jsonpath='{.data.password}' | base64 -d
+}
+
+# With the password of its Secret, over the network: from itself PostgreSQL would believe anybody.
+may_connect() { # ROLE DATABASE
+    # shellcheck disable=SC2016 # expanded in the pod
+    [ "$(shop exec -i "$(database_pod)" -c postgres -- sh -c 'read -r PGPASSWORD; export PGPASSWORD; exec psql -XAtqw -h "$(hostname -i)" -U "$0" "$1" -c "select 1"' \
+        "${1//-/_}" "$2" <<<"$(password_of "$1")" 2>>"$WORK/connect.log")" = 1 ]
+}
+
 all_ready() {
     shop get pods -o json | jq -e '[.items[] | select(.metadata.deletionTimestamp == null and .status.phase != "Succeeded")]
         | length > 0 and all(any(.status.conditions[]; .type == "Ready" and .status == "True"))' >/dev/null

@@ -97,17 +97,6 @@ password_is_mounted() { # ROLE
     [ "$(shop exec postgres-0 -- cat "/secrets/$1/password")" = "$(password_of "$1")" ]
 }
 
-password_of() { # ROLE
-    shop get secret "shop-db-$1" -o jsonpath='{.data.password}' | base64 -d
-}
-
-# With the password of its Secret, over the network: from itself PostgreSQL would believe anybody.
-may_connect() { # ROLE DATABASE
-    # shellcheck disable=SC2016 # expanded in the pod
-    [ "$(shop exec -i postgres-0 -- sh -c 'read -r PGPASSWORD; export PGPASSWORD; exec psql -XAtqw -h "$(hostname -i)" -U "$0" "$1" -c "select 1"' \
-        "${1//-/_}" "$2" <<<"$(password_of "$1")" 2>>"$WORK/connect.log")" = 1 ]
-}
-
 # A database more, in a PostgreSQL that has run for long; what is there stays.
 check_new_database() {
     local orders databases

@@ -74,6 +74,15 @@ kill_primary() {
     wait_until 180 healthy || wrong "the old primary does not come back"
 }
 
+# The operator makes it beside the others.
+check_new_database() {
+    local pods
+    pods=$(pods)
+    install_shop --set databases.more_wishes.publishes=true || wrong "install.sh: $(tail -n 3 "$WORK/install.log")" || return 1
+    may_connect more-wishes more_wishes || wrong "its role can't connect: $(tail -n 1 "$WORK/connect.log")" || return 1
+    [ "$(pods)" = "$pods" ] || wrong "pods have changed: $(diff <(pods) - <<<"$pods")"
+}
+
 check_all() {
     check "k8s/install.sh production: all pods are ready, all hooks done" check_install
     [ "${failed:?}" = 0 ] || return 0
@@ -85,4 +94,5 @@ check_all() {
     check "the active relay is killed: the other takes over" while_users_shop some kill_active_relays
     check "rolling restart: no answer is missing" while_users_shop all restart_all
     check "upgrade: nothing is changed, nothing restarts" check_upgrade
+    check "one more database" check_new_database
 }
