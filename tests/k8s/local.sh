@@ -64,11 +64,11 @@ check_rollback() {
 
 # The workloads whose pods are others than those in a list of before.
 restarted_since() { # PODS
-    diff <(pods) - <<<"$1" | sed -n 's/^< \(.*\)-[0-9a-z]*-[0-9a-z]* .*/\1/p' | sort -u | xargs
+    diff <(pods) - <<<"$1" | awk '/^</ { sub("-[0-9a-z]*-[0-9a-z]*$", "", $2); print $2 }' | sort -u | xargs
 }
 
 has_all_profile_changes() { # SUBSCRIPTION
-    [ "$(query user_profile "select count(*) from outbox.event where type = 'user.profilechanged'")" -gt 0 ] &&
+    [ "$(query user_profile "select count(*) from outbox.event where event_type = 'user.profilechanged'")" -gt 0 ] &&
         [ "$(query user_profile "select lag_events + retrying + blocked + dead from outbox.status where subscription = '$1'")" = 0 ]
 }
 
@@ -141,15 +141,15 @@ check_uninstall() {
     local orders secrets
     orders=$(orders) secrets=$(secrets)
     as_user "$ROOT/k8s/uninstall.sh" >"$WORK/uninstall.log" 2>&1 || wrong "uninstall.sh: $(tail -n 1 "$WORK/uninstall.log")" || return 1
-    wait_until 60 only_postgres || wrong "$(shop get pods)" || return 1
+    wait_until 60 only_database || wrong "$(shop get pods)" || return 1
     install_shop || wrong "install.sh: $(tail -n 3 "$WORK/install.log")" || return 1
     [ "$(orders)" = "$orders" ] || wrong "orders are gone" || return 1
     [ "$(secrets)" = "$secrets" ] || wrong "secrets have changed" || return 1
     order_works
 }
 
-only_postgres() {
-    [ "$(shop get pods -o name)" = pod/postgres-0 ]
+only_database() {
+    [ "$(shop get pods -o name | sed 's/-[0-9a-z]*-[0-9a-z]*$//' | xargs)" = 'pod/postgres-0 pod/postgres-exporter' ]
 }
 
 check_uninstall_data() {

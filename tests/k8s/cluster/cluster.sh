@@ -2,6 +2,9 @@
 # A Kubernetes cluster on this machine: a control plane and nodes, each in namespaces of its own (machine.sh).
 # Sourced by run.sh; needs WORK, TOOLS (the programs that make/k8s.mk builds) and CLUSTER, this directory.
 
+# By websockets, exec at times discards what a program says first.
+export KUBECTL_REMOTE_COMMAND_WEBSOCKETS=false
+
 readonly PODS=10.244.0.0/16 SERVICES=10.96.0.0/16 DNS=10.96.0.10
 
 start_control_plane() {
