@@ -57,7 +57,7 @@ remove_cgroups() { # MACHINE
 }
 
 start_machine() { # MACHINE
-    local name=$1
+    local name=$1 children
     make_cgroups "$name"
     (
         enter_cgroups "$name"
@@ -67,7 +67,9 @@ start_machine() { # MACHINE
     KEEPER_PID[$name]=$!
     MACHINES+=("$name")
     wait_until 30 test -e "$WORK/$name.ready" || die "machine $name does not start"
-    read -r "MACHINE_PID[$name]" <<<"$(cat "/proc/${KEEPER_PID[$name]}/task/${KEEPER_PID[$name]}/children")"
+    # Before it may be what enter_cgroups has left, not reaped yet.
+    read -r -a children <<<"$(cat "/proc/${KEEPER_PID[$name]}/task/${KEEPER_PID[$name]}/children")"
+    MACHINE_PID[$name]=${children[-1]}
 }
 
 in_machine() { # MACHINE COMMAND…
