@@ -66,8 +66,8 @@ clean_up() {
     exit "$status"
 }
 
-for tool in curl jq node npm numfmt; do need_tool "$tool" "$tool"; done
-need_tool docker docker.io
+for tool in curl jq node npm numfmt; do need_tool "$tool" "$tool" compose; done
+need_tool docker docker.io compose
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/shop-compose.XXXXXX")
 trap clean_up EXIT
 trap 'exit 130' INT TERM

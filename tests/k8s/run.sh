@@ -106,12 +106,12 @@ clean_up() {
 }
 
 [ "$(id -u)" = 0 ] || die "it takes root, for namespaces and cgroups"
-for tool in node npm jq openssl python3; do need_tool "$tool" "$tool"; done
-need_tool docker docker.io
-need_tool containerd containerd
-need_tool ctr containerd
-need_tool iptables iptables
-need_tool ipset ipset
+for tool in node npm jq openssl python3; do need_tool "$tool" "$tool" k8s; done
+need_tool docker docker.io k8s
+need_tool containerd containerd k8s
+need_tool ctr containerd k8s
+need_tool iptables iptables k8s
+need_tool ipset ipset k8s
 [ -x /usr/lib/cni/ptp ] || die "Debian package containernetworking-plugins is missing"
 : "${TOOLS:?is set by make k8s-test}" "${HELM:?is set by make k8s-test}"
 
