@@ -29,7 +29,7 @@ SERVICES := auth user-profile billing order notification product price
 PROGRAMS := $(SERVICES:%=$(BUILD)/bin/%) $(BUILD)/bin/outbox-relay
 
 SQL_SETS := $(notdir $(patsubst %/,%,$(wildcard sql/*/)))
-SHARED_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard shared/*.c)) \
+SHARED_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard shared/*/*.c)) \
 	$(SQL_SETS:%=$(BUILD)/obj/sql/%.o)
 RELAY_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard outbox-relay/*.c))
 RELAY_LIB_OBJ := $(filter-out $(BUILD)/obj/outbox-relay/main.o,$(RELAY_OBJ))

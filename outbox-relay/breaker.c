@@ -4,7 +4,7 @@
 #include "outbox-relay/retry.h"
 #include "outbox-relay/settle.h"
 #include "outbox-relay/source.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 static void set_state(struct subscription *s, enum breaker state)
 {

@@ -2,7 +2,7 @@
 #ifndef RELAY_BUFFER_H
 #define RELAY_BUFFER_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <stdbool.h>
 #include <stddef.h>

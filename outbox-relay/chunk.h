@@ -3,7 +3,7 @@
 #ifndef RELAY_CHUNK_H
 #define RELAY_CHUNK_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <libpq-fe.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 #ifndef RELAY_CLI_H
 #define RELAY_CLI_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <stdbool.h>
 #include <stddef.h>

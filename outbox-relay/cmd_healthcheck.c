@@ -2,7 +2,7 @@
 #include "outbox-relay/commands.h"
 #include "outbox-relay/listen.h"
 
-#include "shared/healthcheck.h"
+#include "shared/base/healthcheck.h"
 
 static int run_healthcheck(const struct cli_arguments *arguments)
 {

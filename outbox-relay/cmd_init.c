@@ -3,8 +3,8 @@
 #include "outbox-relay/commands.h"
 #include "outbox-relay/emit_function.h"
 
-#include "shared/log.h"
-#include "shared/migrate.h"
+#include "shared/base/log.h"
+#include "shared/db/migrate.h"
 
 #include <errno.h>
 #include <stdio.h>

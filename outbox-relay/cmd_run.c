@@ -5,8 +5,8 @@
 #include "outbox-relay/progress.h"
 #include "outbox-relay/relay_metrics.h"
 #include "outbox-relay/source.h"
-#include "shared/http.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/http/http.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,8 +3,8 @@
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
-#include "shared/utf8.h"
-#include "shared/webhook.h"
+#include "shared/base/utf8.h"
+#include "shared/base/webhook.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -7,7 +7,7 @@
 #include "outbox-relay/reader.h"
 #include "outbox-relay/secret.h"
 #include "outbox-relay/statements.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <errno.h>
 #include <string.h>

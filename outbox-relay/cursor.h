@@ -3,7 +3,7 @@
 #ifndef RELAY_CURSOR_H
 #define RELAY_CURSOR_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 #include "outbox-relay/emit_function.h"
 #include "outbox-relay/cli_db.h"
 
-#include "shared/migrate.h"
+#include "shared/db/migrate.h"
 
 #include <stdio.h>
 #include <string.h>

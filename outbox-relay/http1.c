@@ -1,6 +1,6 @@
 /* See http1.h. */
 #include "outbox-relay/http1.h"
-#include "shared/hex.h"
+#include "shared/base/hex.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #ifndef RELAY_KEYSET_H
 #define RELAY_KEYSET_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,8 +7,8 @@
 #include "outbox-relay/retry.h"
 #include "outbox-relay/settle.h"
 #include "outbox-relay/source.h"
-#include "shared/log.h"
-#include "shared/utf8.h"
+#include "shared/base/log.h"
+#include "shared/base/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>

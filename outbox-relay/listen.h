@@ -2,7 +2,7 @@
 #ifndef RELAY_LISTEN_H
 #define RELAY_LISTEN_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <stdbool.h>
 #include <stdint.h>

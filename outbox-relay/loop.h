@@ -2,7 +2,7 @@
 #ifndef RELAY_LOOP_H
 #define RELAY_LOOP_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
 /* outbox-relay: delivers the events of PostgreSQL transactional outboxes over HTTP. */
 #include "outbox-relay/commands.h"
 
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <signal.h>
 

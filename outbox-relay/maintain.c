@@ -2,7 +2,7 @@
 #include "outbox-relay/maintain.h"
 #include "outbox-relay/settle.h"
 #include "outbox-relay/statements.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #include "outbox-relay/retry.h"
 #include "outbox-relay/source.h"
 #include "outbox-relay/statements.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* See partial.h. */
 #include "outbox-relay/partial.h"
-#include "shared/hex.h"
+#include "shared/base/hex.h"
 
 #include <string.h>
 

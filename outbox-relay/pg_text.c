@@ -1,6 +1,6 @@
 /* See pg_text.h. */
 #include "outbox-relay/pg_text.h"
-#include "shared/utf8.h"
+#include "shared/base/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>

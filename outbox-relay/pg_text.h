@@ -2,7 +2,7 @@
 #ifndef RELAY_PG_TEXT_H
 #define RELAY_PG_TEXT_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <stdint.h>
 

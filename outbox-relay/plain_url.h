@@ -2,7 +2,7 @@
 #ifndef RELAY_PLAIN_URL_H
 #define RELAY_PLAIN_URL_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 /* The request line and the fields that are the same in each POST to an http:// URL that needs
  * nothing of libcurl but the connection; freed by the caller. Errors: -ENOTSUP, the URL is another

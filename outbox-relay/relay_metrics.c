@@ -1,6 +1,6 @@
 /* See relay_metrics.h. */
 #include "outbox-relay/relay_metrics.h"
-#include "shared/metrics.h"
+#include "shared/base/metrics.h"
 
 #include <stdio.h>
 #include <string.h>

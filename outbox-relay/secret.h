@@ -3,7 +3,7 @@
 #ifndef RELAY_SECRET_H
 #define RELAY_SECRET_H
 
-#include "shared/webhook.h"
+#include "shared/base/webhook.h"
 
 /* `value`: whsec_…, file:/path or env:NAME. Errors: -EINVAL (no such secret text), -ENOENT (no such
  * variable), or what opening and reading the file gave. */

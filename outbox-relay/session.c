@@ -2,7 +2,7 @@
 #include "outbox-relay/session.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <errno.h>
 #include <inttypes.h>

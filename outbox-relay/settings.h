@@ -2,7 +2,7 @@
 #ifndef RELAY_SETTINGS_H
 #define RELAY_SETTINGS_H
 
-#include "shared/settings.h"
+#include "shared/base/settings.h"
 
 struct relay_settings {
     char *sources;     /* NAME=CONNINFO entries, separated by newlines or ';' */

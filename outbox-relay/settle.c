@@ -3,7 +3,7 @@
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/source.h"
 #include "outbox-relay/statements.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <string.h>
 

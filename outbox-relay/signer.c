@@ -2,7 +2,7 @@
  * of its newer interface costs several allocations for each signature. */
 #define OPENSSL_API_COMPAT 0x10100000L
 #include "outbox-relay/signer.h"
-#include "shared/base64.h"
+#include "shared/base/base64.h"
 
 #include <inttypes.h>
 #include <openssl/crypto.h>

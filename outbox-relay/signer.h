@@ -1,9 +1,9 @@
 /* Standard Webhooks signatures at a high rate: the parts of HMAC-SHA256 that depend on the key
- * alone are worked out once. The format and its checks are those of shared/webhook.h. */
+ * alone are worked out once. The format and its checks are those of shared/base/webhook.h. */
 #ifndef RELAY_SIGNER_H
 #define RELAY_SIGNER_H
 
-#include "shared/webhook.h"
+#include "shared/base/webhook.h"
 
 #define SIGNER_MAX_KEYS 2
 /* One "v1,…" for each key, separated by blanks, and NUL. */

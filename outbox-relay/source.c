@@ -12,7 +12,7 @@
 #include "outbox-relay/settle.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,6 +1,6 @@
 /* See stats.h. */
 #include "outbox-relay/stats.h"
-#include "shared/metrics.h"
+#include "shared/base/metrics.h"
 
 void stats_delivered(struct stats *stats, int64_t latency_us)
 {

@@ -2,8 +2,8 @@
 #include "services/auth/credential.h"
 #include "services/auth/handlers.h"
 #include "services/auth/password.h"
-#include "shared/fields.h"
-#include "shared/outbox.h"
+#include "shared/db/outbox.h"
+#include "shared/http/fields.h"
 
 #include <errno.h>
 

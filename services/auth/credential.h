@@ -4,8 +4,8 @@
 
 #include "services/auth/password.h"
 #include "services/auth/username.h"
-#include "shared/cleanup.h"
-#include "shared/db.h"
+#include "shared/base/cleanup.h"
+#include "shared/db/db.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -2,8 +2,8 @@
 #ifndef AUTH_HANDLERS_H
 #define AUTH_HANDLERS_H
 
-#include "shared/auth.h"
-#include "shared/http.h"
+#include "shared/http/auth.h"
+#include "shared/http/http.h"
 
 /* register.c */
 int register_user(struct http_request *request);  /* POST /register/init */

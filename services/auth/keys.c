@@ -3,7 +3,7 @@
 
 #include "services/auth/rsa.h"
 #include "services/auth/settings.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <errno.h>
 #include <pthread.h>

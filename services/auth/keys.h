@@ -3,9 +3,9 @@
 #ifndef AUTH_KEYS_H
 #define AUTH_KEYS_H
 
-#include "shared/auth.h"
-#include "shared/cleanup.h"
-#include "shared/db.h"
+#include "shared/base/cleanup.h"
+#include "shared/db/db.h"
+#include "shared/http/auth.h"
 
 /* Where the keys are and who checks tokens by them. Call first, once. Both are borrowed. */
 void keys_configure(struct db_pool *pool, struct auth *auth);

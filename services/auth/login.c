@@ -3,8 +3,8 @@
 #include "services/auth/handlers.h"
 #include "services/auth/password.h"
 #include "services/auth/token.h"
-#include "shared/fields.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/http/fields.h"
 
 #include <errno.h>
 

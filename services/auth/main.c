@@ -4,8 +4,8 @@
 #include "services/auth/keys.h"
 #include "services/auth/password.h"
 #include "services/auth/settings.h"
-#include "shared/log.h"
-#include "shared/service.h"
+#include "shared/base/log.h"
+#include "shared/service/service.h"
 
 static const struct http_route ROUTES[] = {
     {"POST", "/register/init", HTTP_OPEN, register_user},

@@ -1,7 +1,7 @@
 /* Password hashes: Argon2id (RFC 9106), at most N computed at once. */
 #include "services/auth/password.h"
 
-#include "shared/metrics.h"
+#include "shared/base/metrics.h"
 
 #include <argon2.h>
 #include <errno.h>

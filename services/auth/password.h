@@ -4,7 +4,7 @@
 #ifndef AUTH_PASSWORD_H
 #define AUTH_PASSWORD_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <stdbool.h>
 #include <stdint.h>

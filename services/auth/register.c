@@ -3,8 +3,8 @@
 #include "services/auth/handlers.h"
 #include "services/auth/password.h"
 #include "services/auth/settings.h"
-#include "shared/fields.h"
-#include "shared/outbox.h"
+#include "shared/db/outbox.h"
+#include "shared/http/fields.h"
 
 #include <errno.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef AUTH_RSA_H
 #define AUTH_RSA_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 struct rsa_key {
     char *kid;         /* RFC 7638 thumbprint, SHA-256, base64url */

@@ -2,7 +2,7 @@
 #ifndef AUTH_SETTINGS_H
 #define AUTH_SETTINGS_H
 
-#include "shared/settings.h"
+#include "shared/base/settings.h"
 
 struct auth_service_settings {
     char *admin_registration; /* "open" or "closed" */

@@ -5,7 +5,7 @@
 #include "services/auth/keys.h"
 #include "services/auth/rsa.h"
 #include "services/auth/settings.h"
-#include "shared/service.h"
+#include "shared/service/service.h"
 
 #include <errno.h>
 #include <jwt.h>

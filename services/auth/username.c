@@ -1,7 +1,7 @@
 /* What a username may look like. */
 #include "services/auth/username.h"
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <stdbool.h>
 #include <stdint.h>

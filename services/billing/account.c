@@ -1,7 +1,7 @@
 /* Accounts: opened, looked at, money added; the one way in C to change a balance. */
 #include "services/billing/billing.h"
-#include "shared/fields.h"
-#include "shared/money.h"
+#include "shared/base/money.h"
+#include "shared/http/fields.h"
 
 #include <errno.h>
 

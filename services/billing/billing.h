@@ -4,9 +4,9 @@
 #ifndef BILLING_BILLING_H
 #define BILLING_BILLING_H
 
-#include "shared/http.h"
-#include "shared/inbox.h"
-#include "shared/outbox.h"
+#include "shared/db/outbox.h"
+#include "shared/http/http.h"
+#include "shared/service/inbox.h"
 
 /* An order as its events tell it. */
 struct order_state {

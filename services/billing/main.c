@@ -1,6 +1,6 @@
 /* billing: accounts, bills and payment. */
 #include "services/billing/billing.h"
-#include "shared/service.h"
+#include "shared/service/service.h"
 
 static const struct http_route ROUTES[] = {
     {"GET", "/accounts/by-user-id/{id}", HTTP_OWNER, account_get},

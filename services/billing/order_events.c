@@ -1,7 +1,7 @@
 /* Order events: each carries the order's whole state, so the newest version is kept and the bills
  * are made to follow it, in whatever order and however often the events come. */
 #include "services/billing/billing.h"
-#include "shared/money.h"
+#include "shared/base/money.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* Paying a bill: status, ledger and event in one transaction. */
 #include "services/billing/billing.h"
-#include "shared/money.h"
+#include "shared/base/money.h"
 
 #include <errno.h>
 #include <string.h>

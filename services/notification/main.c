@@ -1,7 +1,7 @@
 /* The notification service: messages to users about their orders. */
 #include "services/notification/messages.h"
 
-#include "shared/service.h"
+#include "shared/service/service.h"
 
 static const struct http_route ROUTES[] = {
     {"GET", "/users/{id}/notifications", HTTP_OWNER, messages_list},

@@ -1,7 +1,7 @@
 /* Messages to users. How listing never skips one that commits late: see sql/notification. */
 #include "services/notification/messages.h"
 
-#include "shared/fields.h"
+#include "shared/http/fields.h"
 
 static const struct db_statement ADD = {
     "notification_add", "select add_notification($1, $2, $3, $4, $5)"};

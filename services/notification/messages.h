@@ -2,8 +2,8 @@
 #ifndef NOTIFICATION_MESSAGES_H
 #define NOTIFICATION_MESSAGES_H
 
-#include "shared/http.h"
-#include "shared/inbox.h"
+#include "shared/http/http.h"
+#include "shared/service/inbox.h"
 
 /* order.confirmed, order.completed, order.rejected: one message for each order and type. */
 inbox_handler messages_add;

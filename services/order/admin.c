@@ -1,7 +1,7 @@
 /* Admins' view of all orders: filtered, sorted, paged; as query parameters or as JSON. */
 #include "services/order/order.h"
-#include "shared/fields.h"
-#include "shared/money.h"
+#include "shared/base/money.h"
+#include "shared/http/fields.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -1,7 +1,7 @@
 /* product.changed, product.archived, price.changed: the service's own copy of what it must know to
  * take items, so that adding one needs no call to another service. */
 #include "services/order/order.h"
-#include "shared/money.h"
+#include "shared/base/money.h"
 
 #include <errno.h>
 #include <stdio.h>

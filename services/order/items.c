@@ -1,6 +1,6 @@
 /* Items of an order: added at the price of the service's own copy, removed, while it is NEW. */
 #include "services/order/order.h"
-#include "shared/fields.h"
+#include "shared/http/fields.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* order: orders, their items and their status. */
 #include "services/order/order.h"
-#include "shared/service.h"
+#include "shared/service/service.h"
 
 static const struct http_route ROUTES[] = {
     {"POST", "/users/{id}/orders", HTTP_OWNER, orders_create},

@@ -1,6 +1,6 @@
 /* The order as an aggregate: its lock, the steps of its life, its version and its events. */
 #include "services/order/order.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,9 +2,9 @@
 #ifndef ORDER_ORDER_H
 #define ORDER_ORDER_H
 
-#include "shared/http.h"
-#include "shared/inbox.h"
-#include "shared/outbox.h"
+#include "shared/db/outbox.h"
+#include "shared/http/http.h"
+#include "shared/service/inbox.h"
 
 /* What a user may put into one order. */
 #define ORDER_MAX_PRODUCTS 100

@@ -1,6 +1,6 @@
 /* A user's orders: made, listed, looked at. */
 #include "services/order/order.h"
-#include "shared/fields.h"
+#include "shared/http/fields.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* billing.paymentcompleted: a payment completes the order it fits, or is refused, so that billing
  * gives the money back. */
 #include "services/order/order.h"
-#include "shared/money.h"
+#include "shared/base/money.h"
 
 #include <errno.h>
 

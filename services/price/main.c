@@ -2,7 +2,7 @@
 #include "services/price/prices.h"
 #include "services/price/product_copy.h"
 
-#include "shared/service.h"
+#include "shared/service/service.h"
 
 static const struct http_route ROUTES[] = {
     {"GET", "/prices", HTTP_OPEN, prices_list},

@@ -2,8 +2,8 @@
  * sql/price. */
 #include "services/price/prices.h"
 
-#include "shared/fields.h"
-#include "shared/money.h"
+#include "shared/base/money.h"
+#include "shared/http/fields.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 #ifndef PRICE_PRICES_H
 #define PRICE_PRICES_H
 
-#include "shared/http.h"
+#include "shared/http/http.h"
 
 /* GET /prices?productIds=1,2 -> [{priceId, productId, quantity, value, fromDate, toDate}], by
  * product and quantity. A product without prices has no rows. */

@@ -2,7 +2,7 @@
 #ifndef PRICE_PRODUCT_COPY_H
 #define PRICE_PRODUCT_COPY_H
 
-#include "shared/inbox.h"
+#include "shared/service/inbox.h"
 
 /* product.changed, product.archived: keeps the newest version. */
 inbox_handler product_copy_update;

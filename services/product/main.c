@@ -2,7 +2,7 @@
 #include "services/product/manage.h"
 #include "services/product/search.h"
 
-#include "shared/service.h"
+#include "shared/service/service.h"
 
 static const struct http_route ROUTES[] = {
     {"GET", "/products/{id}", HTTP_OPEN, search_get},

@@ -1,7 +1,7 @@
 /* Entering, changing and archiving products: state and event in one statement. */
 #include "services/product/manage.h"
 
-#include "shared/fields.h"
+#include "shared/http/fields.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #ifndef PRODUCT_MANAGE_H
 #define PRODUCT_MANAGE_H
 
-#include "shared/http.h"
+#include "shared/http/http.h"
 
 http_handler manage_create;  /* POST /manage/products {name, description} */
 http_handler manage_change;  /* PUT /manage/products/{id} {name, description}; archived: 409 */

@@ -1,7 +1,7 @@
 /* Reading products. The search is literal and case-insensitive, see sql/product. */
 #include "services/product/search.h"
 
-#include "shared/fields.h"
+#include "shared/http/fields.h"
 
 #define INFIX_MAX_CHARACTERS 200
 #define IDS_MAX 100

@@ -2,7 +2,7 @@
 #ifndef PRODUCT_SEARCH_H
 #define PRODUCT_SEARCH_H
 
-#include "shared/http.h"
+#include "shared/http/http.h"
 
 /* GET /products/{id} -> {productId, name, description, archived} */
 http_handler search_get;

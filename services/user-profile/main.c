@@ -1,6 +1,6 @@
 /* user-profile: a user's contact data. Consumes user.created, publishes user.profilechanged. */
 #include "services/user-profile/profile.h"
-#include "shared/service.h"
+#include "shared/service/service.h"
 
 static const struct http_route ROUTES[] = {
     {"GET", "/profiles/by-user-id/{id}", HTTP_OWNER, profile_get},

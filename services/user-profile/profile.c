@@ -2,8 +2,8 @@
 #include "services/user-profile/profile.h"
 
 #include "services/user-profile/contact.h"
-#include "shared/fields.h"
-#include "shared/outbox.h"
+#include "shared/db/outbox.h"
+#include "shared/http/fields.h"
 
 #include <errno.h>
 

@@ -2,8 +2,8 @@
 #ifndef USER_PROFILE_PROFILE_H
 #define USER_PROFILE_PROFILE_H
 
-#include "shared/http.h"
-#include "shared/inbox.h"
+#include "shared/http/http.h"
+#include "shared/service/inbox.h"
 
 /* GET /profiles/by-user-id/{id}: the profile, 404 while the user's event is still on its way. */
 int profile_get(struct http_request *request);

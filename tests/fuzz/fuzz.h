@@ -4,7 +4,7 @@
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <stddef.h>
 #include <stdint.h>

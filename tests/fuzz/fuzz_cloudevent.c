@@ -2,7 +2,7 @@
  * object that says just that. Input: type, aggregate type, aggregate id, headers, payload, with a
  * NUL between them. */
 #include "outbox-relay/cloudevent.h"
-#include "shared/utf8.h"
+#include "shared/base/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>

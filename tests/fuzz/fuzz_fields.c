@@ -1,7 +1,7 @@
 /* The declared fields of a JSON body: a value that is taken is within its bounds. */
-#include "shared/fields.h"
-#include "shared/money.h"
-#include "shared/utf8.h"
+#include "shared/base/money.h"
+#include "shared/base/utf8.h"
+#include "shared/http/fields.h"
 #include "tests/fuzz/fuzz.h"
 
 struct values {

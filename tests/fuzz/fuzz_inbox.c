@@ -1,7 +1,7 @@
 /* Bodies of POST /internal/events, after the signature: each is either refused with a problem
  * document, or gives events that are whole. The first line is the Content-Type. */
-#include "shared/http_internal.h"
-#include "shared/inbox_internal.h"
+#include "shared/http/http_internal.h"
+#include "shared/service/inbox_internal.h"
 #include "tests/fuzz/fuzz.h"
 
 static int unused_handler(struct db *tx, struct inbox_event *event)

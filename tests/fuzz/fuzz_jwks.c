@@ -1,5 +1,5 @@
 /* Key sets: what is taken is a named RSA key of a proper size, each name once. */
-#include "shared/jwks.h"
+#include "shared/http/jwks.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <openssl/evp.h>

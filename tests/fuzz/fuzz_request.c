@@ -1,7 +1,7 @@
 /* Request lines and headers that clients send to a service: method, path, query, X-Request-Id,
  * traceparent, with a NUL between them. */
-#include "shared/http_internal.h"
-#include "shared/utf8.h"
+#include "shared/base/utf8.h"
+#include "shared/http/http_internal.h"
 #include "tests/fuzz/fuzz.h"
 
 static int unused_handler(struct http_request *request)

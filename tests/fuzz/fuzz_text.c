@@ -1,6 +1,6 @@
 /* Base64 and UTF-8: one spelling for each value, and the same verdict as another implementation. */
-#include "shared/base64.h"
-#include "shared/utf8.h"
+#include "shared/base/base64.h"
+#include "shared/base/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <jansson.h>

@@ -3,8 +3,8 @@
  * the signatures '$' stands for the right signature by the first key and '#' for that by the
  * second. */
 #include "outbox-relay/signer.h"
-#include "shared/base64.h"
-#include "shared/webhook.h"
+#include "shared/base/base64.h"
+#include "shared/base/webhook.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* An HTTP client for tests, on libcurl. */
 #include "tests/support/client.h"
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <curl/curl.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* Databases for tests. */
 #include "tests/support/database.h"
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <setjmp.h>
 #include <signal.h>

@@ -1,6 +1,6 @@
 /* See http_fixture.h. */
 #include "tests/support/http_fixture.h"
-#include "shared/http_internal.h"
+#include "shared/http/http_internal.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

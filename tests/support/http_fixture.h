@@ -3,7 +3,7 @@
 #ifndef TESTS_SUPPORT_HTTP_FIXTURE_H
 #define TESTS_SUPPORT_HTTP_FIXTURE_H
 
-#include "shared/http.h"
+#include "shared/http/http.h"
 #include "tests/support/raw_http.h"
 
 #define MAX_BODY 10000

@@ -2,8 +2,8 @@
 #ifndef TESTS_SUPPORT_INBOX_FIXTURE_H
 #define TESTS_SUPPORT_INBOX_FIXTURE_H
 
-#include "shared/inbox.h"
-#include "shared/webhook.h"
+#include "shared/base/webhook.h"
+#include "shared/service/inbox.h"
 #include "tests/support/client.h"
 #include "tests/support/service.h"
 

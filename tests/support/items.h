@@ -4,7 +4,7 @@
 #ifndef TESTS_SUPPORT_ITEMS_H
 #define TESTS_SUPPORT_ITEMS_H
 
-#include "shared/db.h"
+#include "shared/db/db.h"
 
 #define ITEMS_TIMEOUT_MS 500 /* of the pools, to get a connection */
 

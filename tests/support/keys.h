@@ -2,8 +2,8 @@
 #ifndef TESTS_SUPPORT_KEYS_H
 #define TESTS_SUPPORT_KEYS_H
 
-#include "shared/auth.h"
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
+#include "shared/http/auth.h"
 
 #include <openssl/evp.h>
 

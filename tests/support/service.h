@@ -2,8 +2,8 @@
 #ifndef TESTS_SUPPORT_SERVICE_H
 #define TESTS_SUPPORT_SERVICE_H
 
-#include "shared/http.h"
-#include "shared/migrate.h"
+#include "shared/db/migrate.h"
+#include "shared/http/http.h"
 #include "tests/support/client.h"
 
 struct test_service {

@@ -1,6 +1,6 @@
 /* Keys and tokens, put together by hand so that they can be wrong in any way. */
 #include "tests/support/tokens.h"
-#include "shared/base64.h"
+#include "shared/base/base64.h"
 
 #include <assert.h>
 #include <inttypes.h>

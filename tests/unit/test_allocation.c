@@ -9,11 +9,11 @@
 #include "outbox-relay/signer.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/transport.h"
-#include "shared/fields.h"
-#include "shared/http_internal.h"
-#include "shared/inbox_internal.h"
-#include "shared/jws.h"
-#include "shared/webhook.h"
+#include "shared/base/webhook.h"
+#include "shared/http/fields.h"
+#include "shared/http/http_internal.h"
+#include "shared/http/jws.h"
+#include "shared/service/inbox_internal.h"
 #include "tests/support/failing.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* Bearer tokens under attack. How keys are fetched is in test_auth_jwks.c. */
-#include "shared/auth.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/http/auth.h"
 #include "tests/support/keys.h"
 #include "tests/support/tokens.h"
 

@@ -1,7 +1,7 @@
 /* The JWKS that is fetched from a server, kept, and rotated. */
-#include "shared/auth.h"
-#include "shared/http.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/http/auth.h"
+#include "shared/http/http.h"
 #include "tests/support/keys.h"
 #include "tests/support/tokens.h"
 

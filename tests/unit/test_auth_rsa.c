@@ -1,6 +1,6 @@
 /* Key pairs of the auth service: the private half signs what the published half verifies. */
 #include "services/auth/rsa.h"
-#include "shared/jwks.h"
+#include "shared/http/jwks.h"
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>

@@ -1,6 +1,6 @@
 /* What a username may look like. */
 #include "services/auth/username.h"
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

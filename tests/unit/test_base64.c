@@ -1,5 +1,5 @@
 /* Strict base64: RFC 4648's vectors, and what it must not take. */
-#include "shared/base64.h"
+#include "shared/base/base64.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,8 +1,8 @@
 /* Declared JSON fields: what is taken, what is refused and how it is named, and any bytes at all.
  */
-#include "shared/fields.h"
-#include "shared/http_internal.h"
-#include "shared/money.h"
+#include "shared/base/money.h"
+#include "shared/http/fields.h"
+#include "shared/http/http_internal.h"
 
 #include <errno.h>
 #include <setjmp.h>

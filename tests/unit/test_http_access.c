@@ -1,6 +1,6 @@
 /* Who may call a route, by tokens over real sockets. */
-#include "shared/http.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/http/http.h"
 #include "tests/support/raw_http.h"
 #include "tests/support/tokens.h"
 

@@ -1,5 +1,5 @@
 /* Finding the route by the raw path: ids, precedence, methods, and paths meant to trick. */
-#include "shared/http_internal.h"
+#include "shared/http/http_internal.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* The HTTP server over real sockets: answers, refusals, metrics, stopping. Clients that misbehave
  * are in test_http_clients.c. */
-#include "shared/http_internal.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/http/http_internal.h"
 #include "tests/support/http_fixture.h"
 #include "tests/support/raw_http.h"
 

@@ -1,7 +1,7 @@
 /* Log lines: always one valid JSON object on one line, whatever is logged. */
-#include "shared/log.h"
+#include "shared/base/log.h"
 
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>

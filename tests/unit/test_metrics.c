@@ -1,8 +1,8 @@
 /* Metrics: the text of both formats, label escaping, the bound on series, many threads. */
-#include "shared/metrics.h"
+#include "shared/base/metrics.h"
 
-#include "shared/cleanup.h"
-#include "shared/metrics_process.h"
+#include "shared/base/cleanup.h"
+#include "shared/base/metrics_process.h"
 
 #include <pthread.h>
 #include <setjmp.h>

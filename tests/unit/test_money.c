@@ -1,5 +1,5 @@
 /* Money: text and JSON to cents and back. */
-#include "shared/money.h"
+#include "shared/base/money.h"
 
 #include <errno.h>
 #include <setjmp.h>

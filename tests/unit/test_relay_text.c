@@ -1,6 +1,6 @@
 /* What is kept of the text of an error. */
 #include "outbox-relay/pg_text.h"
-#include "shared/utf8.h"
+#include "shared/base/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

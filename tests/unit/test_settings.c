@@ -1,6 +1,6 @@
 /* Settings from the environment: defaults, bounds, secrets in files, and what is said of mistakes.
  */
-#include "shared/settings.h"
+#include "shared/base/settings.h"
 
 #include <errno.h>
 #include <setjmp.h>

@@ -1,6 +1,6 @@
 /* The light checks of contact data. */
 #include "services/user-profile/contact.h"
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

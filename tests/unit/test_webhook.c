@@ -1,5 +1,5 @@
 /* Standard Webhooks: the specification's vector, rotation, and forged or stale requests. */
-#include "shared/webhook.h"
+#include "shared/base/webhook.h"
 
 #include <errno.h>
 #include <setjmp.h>

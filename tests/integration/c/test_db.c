@@ -1,7 +1,7 @@
 /* The pool and its transactions against a real server: values, errors by SQLSTATE, conflicts. What
  * becomes of lost connections is in test_db_lost.c. */
-#include "shared/db.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/db/db.h"
 #include "tests/support/database.h"
 #include "tests/support/items.h"
 

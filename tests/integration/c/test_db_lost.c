@@ -1,8 +1,8 @@
 /* Connections that are lost: in a transaction, in COMMIT, while idle; a server that restarts, says
  * nothing, hangs, or has become a standby. */
-#include "shared/db.h"
-#include "shared/db_internal.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/db/db.h"
+#include "shared/db/db_internal.h"
 #include "tests/support/database.h"
 #include "tests/support/items.h"
 

@@ -1,8 +1,8 @@
 /* The inbox over HTTP against a real database: effects, duplicates, partial failures of a batch,
  * conflicts, a database that is away. What it refuses is in test_inbox_refusals.c. */
-#include "shared/inbox.h"
-#include "shared/log.h"
-#include "shared/metrics.h"
+#include "shared/base/log.h"
+#include "shared/base/metrics.h"
+#include "shared/service/inbox.h"
 #include "tests/support/database.h"
 #include "tests/support/inbox_fixture.h"
 

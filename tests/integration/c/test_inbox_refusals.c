@@ -1,7 +1,7 @@
 /* What the inbox refuses: bodies that are no events, signatures that are missing, wrong, too old,
  * or of another source. */
-#include "shared/inbox.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/service/inbox.h"
 #include "tests/support/database.h"
 #include "tests/support/inbox_fixture.h"
 

@@ -1,7 +1,7 @@
 /* Migrations: once each, also in parallel; a changed or failing one is refused as a whole. */
-#include "shared/db.h"
-#include "shared/log.h"
-#include "shared/migrate.h"
+#include "shared/base/log.h"
+#include "shared/db/db.h"
+#include "shared/db/migrate.h"
 #include "tests/support/database.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* Emitting from C: an event is there if and only if its transaction committed. */
-#include "shared/log.h"
-#include "shared/migrate.h"
-#include "shared/outbox.h"
+#include "shared/base/log.h"
+#include "shared/db/migrate.h"
+#include "shared/db/outbox.h"
 #include "tests/support/database.h"
 
 #include <errno.h>

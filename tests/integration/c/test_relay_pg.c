@@ -1,6 +1,6 @@
 /* Connections that are of no use any more, and what becomes of a unit then. */
 #include "outbox-relay/pg.h"
-#include "shared/cleanup.h"
+#include "shared/base/cleanup.h"
 #include "tests/support/database.h"
 
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 /* Requests in transactions: idempotency keys under repetition, concurrency and abuse, and what a
  * client gets when the database is away. */
-#include "shared/http.h"
-#include "shared/log.h"
+#include "shared/base/log.h"
+#include "shared/http/http.h"
 #include "tests/support/client.h"
 #include "tests/support/database.h"
 #include "tests/support/service.h"

@@ -1,0 +1,199 @@
+/* Standard Webhooks v1: https://github.com/standard-webhooks/standard-webhooks (spec). */
+#include "shared/base/webhook.h"
+#include "shared/base/base64.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/rand.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SECRET_PREFIX "whsec_"
+#define SECRET_BYTES 32
+#define KEY_MIN 24
+#define DIGEST_SIZE 32
+#define VERSION_PREFIX "v1,"
+#define MAX_SIGNATURES 8 /* in one header: two while a secret is rotated, with room to spare */
+#define MAX_TIMESTAMP_DIGITS 12
+#define MAX_ID 255
+
+int webhook_key_parse(const char *text, struct webhook_key *ret_key)
+{
+    size_t prefix = strlen(SECRET_PREFIX);
+    if (strncmp(text, SECRET_PREFIX, prefix) != 0)
+        return -EINVAL;
+    struct webhook_key key = {.length = 0};
+    if (base64_decode(BASE64_STANDARD, text + prefix, strlen(text + prefix), key.bytes,
+            sizeof(key.bytes), &key.length) < 0 ||
+        key.length < KEY_MIN) {
+        OPENSSL_cleanse(&key, sizeof(key));
+        return -EINVAL;
+    }
+    *ret_key = key;
+    OPENSSL_cleanse(&key, sizeof(key));
+    return 0;
+}
+
+char *webhook_secret_new(void)
+{
+    unsigned char bytes[SECRET_BYTES];
+    size_t prefix = strlen(SECRET_PREFIX);
+    char *text = malloc(prefix + BASE64_ENCODED_SIZE(sizeof(bytes)));
+    if (!text || RAND_bytes(bytes, sizeof(bytes)) != 1) {
+        free(text);
+        return NULL;
+    }
+    memcpy(text, SECRET_PREFIX, prefix);
+    base64_encode(bytes, sizeof(bytes), text + prefix);
+    OPENSSL_cleanse(bytes, sizeof(bytes));
+    return text;
+}
+
+/* The algorithm, looked up once for the program's life: the lookup costs more than a signature. */
+static EVP_MAC *hmac;
+
+static void fetch_hmac(void)
+{
+    hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+}
+
+int webhook_signer_init(struct webhook_signer *signer, const struct webhook_key *key)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fetch_hmac);
+    char digest[] = "SHA256";
+    const OSSL_PARAM params[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest, 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_MAC_CTX *mac = hmac ? EVP_MAC_CTX_new(hmac) : NULL;
+    if (!mac || !EVP_MAC_init(mac, key->bytes, key->length, params)) {
+        EVP_MAC_CTX_free(mac);
+        return -EIO;
+    }
+    signer->mac = mac;
+    return 0;
+}
+
+void webhook_signer_release(struct webhook_signer *signer)
+{
+    EVP_MAC_CTX_free(signer->mac);
+    signer->mac = NULL;
+}
+
+static int compute(struct webhook_signer *signer, const char *id, const char *timestamp,
+    const void *body, size_t length, unsigned char ret_digest[DIGEST_SIZE])
+{
+    static const unsigned char dot[] = ".";
+    EVP_MAC_CTX *mac = signer->mac;
+    size_t written = 0;
+    /* Without a key, init goes back to the state that the key left. */
+    bool ok = EVP_MAC_init(mac, NULL, 0, NULL) &&
+              EVP_MAC_update(mac, (const unsigned char *)id, strlen(id)) &&
+              EVP_MAC_update(mac, dot, 1) &&
+              EVP_MAC_update(mac, (const unsigned char *)timestamp, strlen(timestamp)) &&
+              EVP_MAC_update(mac, dot, 1) && EVP_MAC_update(mac, body, length) &&
+              EVP_MAC_final(mac, ret_digest, &written, DIGEST_SIZE);
+    return ok && written == DIGEST_SIZE ? 0 : -EIO;
+}
+
+int webhook_signer_sign(struct webhook_signer *signer, const char *id, int64_t timestamp_s,
+    const void *body, size_t length, char ret_signature[WEBHOOK_SIGNATURE_SIZE])
+{
+    char timestamp[24];
+    snprintf(timestamp, sizeof(timestamp), "%" PRId64, timestamp_s);
+    unsigned char digest[DIGEST_SIZE];
+    if (compute(signer, id, timestamp, body, length, digest) < 0)
+        return -EIO;
+    memcpy(ret_signature, VERSION_PREFIX, strlen(VERSION_PREFIX));
+    base64_encode(digest, sizeof(digest), ret_signature + strlen(VERSION_PREFIX));
+    return 0;
+}
+
+int webhook_sign(const struct webhook_key *key, const char *id, int64_t timestamp_s,
+    const void *body, size_t length, char ret_signature[WEBHOOK_SIGNATURE_SIZE])
+{
+    struct webhook_signer signer = {0};
+    if (webhook_signer_init(&signer, key) < 0)
+        return -EIO;
+    int error = webhook_signer_sign(&signer, id, timestamp_s, body, length, ret_signature);
+    webhook_signer_release(&signer);
+    return error;
+}
+
+static int parse_timestamp(const char *text, int64_t *ret_timestamp)
+{
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > MAX_TIMESTAMP_DIGITS || text[digits] != '\0')
+        return -EINVAL;
+    *ret_timestamp = strtoll(text, NULL, 10);
+    return 0;
+}
+
+struct signatures {
+    unsigned char digests[MAX_SIGNATURES][DIGEST_SIZE];
+    size_t count;
+};
+
+/* Takes the v1 signatures out of "v1,<base64> v1,<base64> v1a,…"; others are passed over, as the
+ * specification wants it. */
+static void parse_signatures(const char *text, struct signatures *ret_signatures)
+{
+    size_t count = 0;
+    while (*text && count < MAX_SIGNATURES) {
+        size_t length = strcspn(text, " ");
+        size_t prefix = strlen(VERSION_PREFIX);
+        size_t decoded = 0;
+        if (length > prefix && memcmp(text, VERSION_PREFIX, prefix) == 0 &&
+            base64_decode(BASE64_STANDARD, text + prefix, length - prefix,
+                ret_signatures->digests[count], DIGEST_SIZE, &decoded) == 0 &&
+            decoded == DIGEST_SIZE)
+            count++;
+        text += length;
+        text += strspn(text, " ");
+    }
+    ret_signatures->count = count;
+}
+
+/* Whether one of the signatures is the key's. All are compared, whichever matches. */
+static bool key_matches(const struct webhook_key *key, const char *id, const char *timestamp,
+    const void *body, size_t length, const struct signatures *signatures)
+{
+    struct webhook_signer signer = {0};
+    unsigned char digest[DIGEST_SIZE];
+    if (webhook_signer_init(&signer, key) < 0)
+        return false;
+    int error = compute(&signer, id, timestamp, body, length, digest);
+    webhook_signer_release(&signer);
+    if (error < 0)
+        return false;
+    bool matches = false;
+    for (size_t i = 0; i < signatures->count; i++)
+        matches |= CRYPTO_memcmp(digest, signatures->digests[i], DIGEST_SIZE) == 0;
+    return matches;
+}
+
+int webhook_verify(const struct webhook_key *keys, size_t key_count, const char *id,
+    const char *timestamp, const char *signatures, const void *body, size_t length, int64_t now_s)
+{
+    int64_t timestamp_s = 0;
+    if (!id || !timestamp || !signatures || !*id || strlen(id) > MAX_ID)
+        return -EACCES;
+    if (parse_timestamp(timestamp, &timestamp_s) < 0)
+        return -EACCES;
+    struct signatures parsed = {.count = 0};
+    parse_signatures(signatures, &parsed);
+    bool matches = false;
+    for (size_t i = 0; i < key_count && !matches; i++)
+        matches = key_matches(&keys[i], id, timestamp, body, length, &parsed);
+    if (!matches)
+        return -EACCES;
+    int64_t off_s = timestamp_s > now_s ? timestamp_s - now_s : now_s - timestamp_s;
+    return off_s > WEBHOOK_TOLERANCE_S ? -ESTALE : 0;
+}

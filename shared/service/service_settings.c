@@ -1,0 +1,71 @@
+/* The settings that all services have in common. */
+#include "shared/service/service_settings.h"
+
+#include <string.h>
+
+#define AT(field) offsetof(struct service_settings, field)
+
+static const struct setting COMMON[] = {
+    {"SERVICE_MODE", SETTING_TEXT, AT(mode), "SERVICE", 0, 0, NULL, "SERVICE|INIT",
+        "INIT applies the migrations and ends, SERVICE serves."},
+    {"LISTEN_ADDRESS", SETTING_TEXT, AT(listen_address), "127.0.0.1", 0, 0, NULL, NULL,
+        "Address to listen on; 0.0.0.0 for all of IPv4, :: for IPv6."},
+    {"PORT", SETTING_INT, AT(port), "", 0, 65535, NULL, NULL,
+        "TCP port to listen on; 0 for any free one."},
+    {"DATABASE_URL", SETTING_SECRET, AT(database_url), NULL, 0, 0, NULL, NULL,
+        "PostgreSQL connection string, a URI or keywords and values."},
+    {"DB_POOL_SIZE", SETTING_INT, AT(db_pool_size), "10", 1, 200, "connections", NULL,
+        "Most connections to the database at a time."},
+    {"DB_ACQUIRE_TIMEOUT_MS", SETTING_INT, AT(db_acquire_timeout_ms), "2000", 1, 60000, "ms", NULL,
+        "How long a request waits for a free connection before it gets 503."},
+    {"INIT_TIMEOUT_MS", SETTING_INT, AT(init_timeout_ms), "60000", 0, 3600000, "ms", NULL,
+        "How long SERVICE_MODE=INIT waits for the database."},
+    {"JWKS_URL", SETTING_TEXT, AT(jwks_url), "http://127.0.0.1:8001/jwk", 0, 0, NULL, NULL,
+        "Where the public keys that sign tokens are fetched."},
+    {"JWT_ISSUER", SETTING_TEXT, AT(jwt_issuer), "http://arch.homework", 0, 0, NULL, NULL,
+        "The iss that a token must carry."},
+    {"JWT_AUDIENCE", SETTING_TEXT, AT(jwt_audience), "http://arch.homework", 0, 0, NULL, NULL,
+        "The aud that a token must carry."},
+    {"WEBHOOK_SECRETS", SETTING_SECRET, AT(webhook_secrets), NULL, 0, 0, NULL, NULL,
+        "Secrets of the subscriptions that call this service, separated by spaces or commas: "
+        "order=whsec_… is good for events of that source, whsec_… for any. Not needed by "
+        "SERVICE_MODE=INIT."},
+    {"DEMO_DATA", SETTING_BOOL, AT(demo_data), "false", 0, 0, NULL, NULL,
+        "Whether SERVICE_MODE=INIT also inserts demo data."},
+    {"MAX_BODY_BYTES", SETTING_INT, AT(max_body_bytes), "1048576", 1024, 67108864, "bytes", NULL,
+        "Largest request body; a larger one gets 413."},
+    {"MAX_CONNECTIONS", SETTING_INT, AT(max_connections), "256", 1, 10000, "connections", NULL,
+        "Most client connections at a time; each has a thread, further ones are closed."},
+    {"IDLE_TIMEOUT_S", SETTING_INT, AT(idle_timeout_s), "60", 1, 3600, "s", NULL,
+        "How long a client connection may be silent; a request must arrive within twice that."},
+    {"SHUTDOWN_TIMEOUT_MS", SETTING_INT, AT(shutdown_timeout_ms), "10000", 0, 600000, "ms", NULL,
+        "How long requests in progress may take to end after SIGTERM."},
+    {"LOG_LEVEL", SETTING_TEXT, AT(log_level), "info", 0, 0, NULL, "debug|info|warn|error",
+        "The lowest level that is logged."},
+};
+_Static_assert(ARRAY_SIZE(COMMON) <= SERVICE_MAX_SETTINGS, "service_table.rows is too short");
+
+static bool has(const struct service *service, const struct setting *setting)
+{
+    if (strcmp(setting->name, "JWKS_URL") == 0)
+        return !service->own_jwks;
+    if (strcmp(setting->name, "WEBHOOK_SECRETS") == 0)
+        return service->inbox_count > 0;
+    if (strcmp(setting->name, "DEMO_DATA") == 0)
+        return service->demo != NULL;
+    return true;
+}
+
+void service_table_fill(struct service_table *table, const struct service *service)
+{
+    snprintf(table->port, sizeof table->port, "%u", (unsigned)service->port);
+    table->count = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(COMMON); i++) {
+        if (!has(service, &COMMON[i]))
+            continue;
+        struct setting *row = &table->rows[table->count++];
+        *row = COMMON[i];
+        if (strcmp(row->name, "PORT") == 0)
+            row->fallback = table->port;
+    }
+}
