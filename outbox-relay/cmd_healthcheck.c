@@ -1,6 +1,6 @@
 /* outbox-relay healthcheck: for images that have no HTTP client. */
+#include "outbox-relay/address.h"
 #include "outbox-relay/commands.h"
-#include "outbox-relay/listen.h"
 
 #include "shared/base/healthcheck.h"
 
@@ -8,7 +8,7 @@ static int run_healthcheck(const struct cli_arguments *arguments)
 {
     const char *listen = cli_text(arguments, "listen");
     struct listen_address address;
-    if (!listen_parse(listen ? listen : "127.0.0.1:8010", &address) || address.port == 0)
+    if (!listen_address_parse(listen ? listen : "127.0.0.1:8010", &address) || address.port == 0)
         return cli_complain(
             arguments, CLI_WRONG_USE, "--listen: \"%s\" is not ADDRESS:PORT", listen);
     return healthcheck("outbox-relay", address.host, address.port);

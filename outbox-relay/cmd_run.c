@@ -1,7 +1,7 @@
 /* outbox-relay run: relays from any number of sources until SIGTERM. */
+#include "outbox-relay/address.h"
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/commands.h"
-#include "outbox-relay/listen.h"
 #include "outbox-relay/progress.h"
 #include "outbox-relay/relay_metrics.h"
 #include "outbox-relay/source.h"
@@ -84,7 +84,7 @@ static int start_server(const struct cli_arguments *arguments, struct run *run)
     if (strcmp(listen, "off") == 0)
         return CLI_OK;
     struct listen_address address;
-    if (!listen_parse(listen, &address))
+    if (!listen_address_parse(listen, &address))
         return cli_complain(
             arguments, CLI_WRONG_USE, "--listen is ADDRESS:PORT or off, not %s", listen);
     struct http_settings settings = {
