@@ -1,7 +1,6 @@
-/* The price service: prices of products by quantity. */
+/* price: prices of products by quantity. */
+#include "services/common/product_copy.h"
 #include "services/price/prices.h"
-#include "services/price/product_copy.h"
-
 #include "shared/service/service.h"
 
 static const struct service SERVICE = {
@@ -17,8 +16,8 @@ static const struct service SERVICE = {
         },
     .events =
         {
-            {"product.changed", product_copy_update},
-            {"product.archived", product_copy_update},
+            {"product.changed", product_copy_on_changed},
+            {"product.archived", product_copy_on_changed},
         },
 };
 
