@@ -7,6 +7,7 @@
 #define RELAY_PG_H
 
 #include "outbox-relay/loop.h"
+#include "shared/base/cleanup.h"
 
 #include <libpq-fe.h>
 

@@ -4,6 +4,7 @@
 #define RELAY_PG_CONNECT_H
 
 #include "outbox-relay/pg.h"
+#include "shared/base/cleanup.h"
 
 struct pg_connecting;
 

@@ -5,6 +5,7 @@
 
 #include "outbox-relay/buffer.h"
 #include "outbox-relay/loop.h"
+#include "shared/base/cleanup.h"
 
 #define RESPONSE_MAX_BODY 1048576 /* of an answer; the rest is read and dropped */
 

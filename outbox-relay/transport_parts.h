@@ -3,6 +3,7 @@
 #define RELAY_TRANSPORT_PARTS_H
 
 #include "outbox-relay/transport.h"
+#include "shared/base/cleanup.h"
 
 #include <curl/curl.h>
 
