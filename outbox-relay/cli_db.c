@@ -1,5 +1,6 @@
 /* What the commands other than `run` need of the database. */
 #include "outbox-relay/cli_db.h"
+#include "shared/db/result.h"
 
 #include <string.h>
 

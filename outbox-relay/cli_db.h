@@ -4,6 +4,7 @@
 #define RELAY_CLI_DB_H
 
 #include "outbox-relay/cli.h"
+#include "shared/base/cleanup.h"
 
 #include <libpq-fe.h>
 

@@ -3,6 +3,7 @@
 #define RELAY_CLI_OUTPUT_H
 
 #include "outbox-relay/cli_db.h"
+#include "shared/base/cleanup.h"
 
 #include <stdio.h>
 

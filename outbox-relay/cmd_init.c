@@ -5,6 +5,7 @@
 
 #include "shared/base/log.h"
 #include "shared/db/migrate.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <stdio.h>

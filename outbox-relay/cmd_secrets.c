@@ -1,6 +1,7 @@
 /* outbox-relay secrets: which there are (never their values), and rotation. */
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
+#include "shared/db/result.h"
 
 static const char LIST_SQL[] =
     "select subscription, fingerprint, kept_as, date_trunc('second', created_at) as created_at,"

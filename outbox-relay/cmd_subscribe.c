@@ -5,6 +5,7 @@
 #include "outbox-relay/commands.h"
 #include "shared/base/utf8.h"
 #include "shared/base/webhook.h"
+#include "shared/db/result.h"
 
 #include <ctype.h>
 #include <errno.h>

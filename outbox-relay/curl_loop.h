@@ -4,6 +4,7 @@
 
 #include "outbox-relay/exchange.h"
 #include "outbox-relay/loop.h"
+#include "shared/base/cleanup.h"
 
 #include <curl/curl.h>
 

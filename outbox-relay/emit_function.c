@@ -3,6 +3,7 @@
 #include "outbox-relay/cli_db.h"
 
 #include "shared/db/migrate.h"
+#include "shared/db/result.h"
 
 #include <stdio.h>
 #include <string.h>

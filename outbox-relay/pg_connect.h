@@ -4,6 +4,7 @@
 
 #include "outbox-relay/loop.h"
 #include "outbox-relay/pg_statement.h"
+#include "shared/base/cleanup.h"
 
 #include <libpq-fe.h>
 

@@ -3,6 +3,7 @@
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <string.h>

@@ -14,6 +14,7 @@
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -12,6 +12,7 @@
 #include "outbox-relay/settings.h"
 #include "outbox-relay/subscription.h"
 #include "outbox-relay/transport.h"
+#include "shared/base/cleanup.h"
 
 #include <pthread.h>
 

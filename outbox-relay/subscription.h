@@ -11,6 +11,7 @@
 #include "outbox-relay/signer.h"
 #include "outbox-relay/stats.h"
 #include "outbox-relay/transport.h"
+#include "shared/base/cleanup.h"
 
 struct source;
 struct reader;

@@ -5,6 +5,7 @@
 
 #include "outbox-relay/exchange.h"
 #include "outbox-relay/loop.h"
+#include "shared/base/cleanup.h"
 
 struct transport;
 struct transfer; /* one request at a time, its handle and headers used again */

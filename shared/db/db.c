@@ -3,6 +3,7 @@
 #include "shared/base/log.h"
 #include "shared/base/money.h"
 #include "shared/db/db_internal.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -4,8 +4,8 @@
 #define SHARED_DB_H
 
 #include "shared/base/cleanup.h"
+#include "shared/db/result.h"
 
-#include <libpq-fe.h>
 #include <stdbool.h>
 #include <stdint.h>
 

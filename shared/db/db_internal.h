@@ -2,6 +2,7 @@
 #ifndef SHARED_DB_INTERNAL_H
 #define SHARED_DB_INTERNAL_H
 
+#include "shared/base/cleanup.h"
 #include "shared/db/db.h"
 
 #include <stdatomic.h>

@@ -1,6 +1,7 @@
 /* The pool: connections made when first needed, checked when borrowed, replaced when dead. */
 #include "shared/base/log.h"
 #include "shared/db/db_internal.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -1,5 +1,6 @@
 /* Bearer tokens: the key set with the thread that keeps it fresh, and the check itself. */
 #include "shared/http/auth.h"
+#include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/http/jwks.h"
 #include "shared/http/jws.h"

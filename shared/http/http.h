@@ -12,7 +12,7 @@
 #include "shared/db/db.h"
 #include "shared/http/auth.h"
 
-#include <jansson.h>
+#include "shared/base/json.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

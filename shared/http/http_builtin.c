@@ -1,5 +1,6 @@
 /* The routes that every program has: /livez, /readyz, /health, /metrics. */
 #include "shared/base/metrics.h"
+#include "shared/db/result.h"
 #include "shared/http/http_internal.h"
 
 #include <string.h>

@@ -3,6 +3,7 @@
 #ifndef SHARED_HTTP_INTERNAL_H
 #define SHARED_HTTP_INTERNAL_H
 
+#include "shared/base/cleanup.h"
 #include "shared/http/http.h"
 
 #include <microhttpd.h>

@@ -1,4 +1,5 @@
 /* What a handler may ask of its request, and the JSON of its body. */
+#include "shared/base/json.h"
 #include "shared/http/http_internal.h"
 
 #include <stdio.h>

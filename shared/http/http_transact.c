@@ -1,6 +1,7 @@
 /* A request's transaction: idempotency key, work, answer and the key's record of it as one. */
 #include "shared/base/log.h"
 #include "shared/db/db_internal.h"
+#include "shared/db/result.h"
 #include "shared/http/http_internal.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
 /* Request lines and headers that clients send to a service: method, path, query, X-Request-Id,
  * traceparent, with a NUL between them. */
+#include "shared/base/json.h"
 #include "shared/base/utf8.h"
 #include "shared/http/http_internal.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,5 +1,6 @@
 /* See http_fixture.h. */
 #include "tests/support/http_fixture.h"
+#include "shared/base/json.h"
 #include "shared/http/http_internal.h"
 
 #include <setjmp.h>

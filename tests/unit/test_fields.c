@@ -1,5 +1,6 @@
 /* Declared JSON fields: what is taken, what is refused and how it is named, and any bytes at all.
  */
+#include "shared/base/json.h"
 #include "shared/base/money.h"
 #include "shared/http/fields.h"
 #include "shared/http/http_internal.h"

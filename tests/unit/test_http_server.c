@@ -1,5 +1,6 @@
 /* The HTTP server over real sockets: answers, refusals, metrics, stopping. Clients that misbehave
  * are in test_http_clients.c. */
+#include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/http/http_internal.h"
 #include "tests/support/http_fixture.h"
