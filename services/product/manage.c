@@ -86,7 +86,7 @@ static int create_product(struct http_request *request, struct db *tx, void *con
 
 int manage_create(struct http_request *request)
 {
-    struct product_texts texts;
+    struct product_texts texts = {0};
     int status = parse_texts(request, &texts);
     if (status)
         return status;
@@ -110,7 +110,7 @@ static int change_product(struct http_request *request, struct db *tx, void *con
 
 int manage_change(struct http_request *request)
 {
-    struct product_texts texts;
+    struct product_texts texts = {0};
     int status = parse_texts(request, &texts);
     if (status)
         return status;

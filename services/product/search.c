@@ -71,7 +71,7 @@ static int parse_filter(struct http_request *request, struct filter *ret_filter)
 
 int search_find(struct http_request *request)
 {
-    struct filter filter;
+    struct filter filter = {0};
     int status = parse_filter(request, &filter);
     if (status)
         return status;
