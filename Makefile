@@ -79,8 +79,12 @@ $(BUILD)/libsql.a: $(SQL_OBJ)
 $(BUILD)/librelay.a: $(RELAY_LIB_OBJ)
 	$(ARCHIVE)
 
+# What several services need; each links what it uses.
+$(BUILD)/libcommon.a: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard services/common/*.c))
+	$(ARCHIVE)
+
 define service_rule
-$(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard services/$(1)/*.c)) $(SERVICE_LIBS)
+$(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard services/$(1)/*.c)) $(BUILD)/libcommon.a $(SERVICE_LIBS)
 	@mkdir -p $$(@D)
 	$$(call quiet,LINK,$$@)$$(LINK) $$^ $$(PKG_LIBS) $$(OWN_LIBS) -o $$@
 endef

@@ -9,7 +9,8 @@
 
 #define CLI_JSON_OPTION \
     { \
-        .name = "json", .type = CLI_FLAG, .help = "print JSON for programs: an array of objects" \
+        .name = "json", .type = CLI_FLAG, .common = true, \
+        .help = "print JSON for programs: an array of objects" \
     }
 
 /* The statement of a command that does something once: an array of one object with `columns`, a

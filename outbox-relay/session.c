@@ -1,5 +1,6 @@
 /* See session.h. */
 #include "outbox-relay/session.h"
+#include "outbox-relay/backoff.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"

@@ -1,6 +1,7 @@
 /* See source.h. */
 #include "outbox-relay/source.h"
 #include "outbox-relay/allow.h"
+#include "outbox-relay/backoff.h"
 #include "outbox-relay/cloudevent.h"
 #include "outbox-relay/configuration.h"
 #include "outbox-relay/figures.h"

@@ -2,13 +2,13 @@
  * Nothing may crash, leak (make asan), or look like success. Left out is what aborts by design: the
  * heap of timers, the table of parked keys, the list of answers that PostgreSQL owes. */
 #include "outbox-relay/allow.h"
-#include "outbox-relay/chunk.h"
 #include "outbox-relay/cloudevent.h"
-#include "outbox-relay/partial.h"
-#include "outbox-relay/plain_url.h"
+#include "outbox-relay/read_result.h"
 #include "outbox-relay/signer.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/transport.h"
+#include "outbox-relay/url.h"
+#include "outbox-relay/verdict.h"
 #include "shared/base/webhook.h"
 #include "shared/http/fields.h"
 #include "shared/http/http_query.h"
@@ -70,25 +70,25 @@ static PGresult *one_event(void)
     return result;
 }
 
-static void make_chunk(void)
+static void make_a_read_result(void)
 {
-    struct chunk *chunk = chunk_new(one_event(), one_event());
-    assert_int_equal(chunk == NULL, failing_has_failed());
-    if (chunk)
-        assert_int_equal(chunk->count, 2);
-    chunk_unref(chunk);
+    struct read_result *read = read_result_new(one_event(), one_event());
+    assert_int_equal(read == NULL, failing_has_failed());
+    if (read)
+        assert_int_equal(read->count, 2);
+    read_result_unref(read);
 }
 
 static void read_failures(const char *body)
 {
-    struct partial partial = {0};
+    struct failed_list failed = {0};
     struct response response = {
         .outcome = RESPONSE_STATUS, .status = 200, .body = body, .body_length = strlen(body)};
-    enum verdict verdict = partial_parse(&response, &partial, VERDICT_DELIVERED);
+    enum verdict verdict = judge_failed_list(&response, VERDICT_DELIVERED, &failed);
     /* Refused for now: else an event that failed would be taken for delivered. */
     assert_int_equal(verdict, failing_has_failed() ? VERDICT_REFUSED : VERDICT_DELIVERED);
-    assert_int_equal(partial.count, failing_has_failed() ? 0 : 1);
-    partial_release(&partial);
+    assert_int_equal(failed.count, failing_has_failed() ? 0 : 1);
+    failed_list_release(&failed);
 }
 
 static void read_a_list_of_failures(void)
@@ -104,7 +104,7 @@ static void read_an_escaped_list_of_failures(void)
 static void make_a_request_line(void)
 {
     char *prefix = NULL;
-    int ret = plain_prefix("http://a.example:8080/events?x=1", "agent", &prefix);
+    int ret = url_request_prefix("http://a.example:8080/events?x=1", "agent", &prefix);
     assert_int_equal(ret < 0, failing_has_failed());
     assert_int_equal(prefix == NULL, ret < 0);
     free(prefix);
@@ -301,7 +301,7 @@ static const struct scenario {
     void (*run)(void);
 } SCENARIOS[] = {
     {"events are written", add_events},
-    {"a chunk is made", make_chunk},
+    {"a read result is made", make_a_read_result},
     {"a list of failures is read", read_a_list_of_failures},
     {"an escaped list of failures is read", read_an_escaped_list_of_failures},
     {"a request line is made", make_a_request_line},
