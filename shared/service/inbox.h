@@ -12,7 +12,7 @@
 #include "shared/http/fields.h"
 #include "shared/http/http.h"
 
-#include <jansson.h>
+#include "shared/base/json.h"
 
 struct inbox_event {
     const char *id;     /* UUID */

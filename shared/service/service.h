@@ -5,6 +5,7 @@
 
 #include "shared/base/settings.h"
 #include "shared/db/migrate.h"
+#include "shared/http/auth.h"
 #include "shared/http/http.h"
 #include "shared/service/inbox.h"
 

@@ -1,5 +1,5 @@
 /* The settings that all services have in common. */
-#include "shared/service/service_settings.h"
+#include "shared/service/service_internal.h"
 
 #include <string.h>
 

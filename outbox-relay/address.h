@@ -1,6 +1,6 @@
 /* Where the relay's own HTTP server listens, as it is written. */
-#ifndef RELAY_LISTEN_H
-#define RELAY_LISTEN_H
+#ifndef RELAY_ADDRESS_H
+#define RELAY_ADDRESS_H
 
 #include "shared/base/cleanup.h"
 
@@ -14,6 +14,6 @@ struct listen_address {
 
 /* Reads HOST:PORT, where an IPv6 address may be in brackets, as in a URL. False when it is none;
  * ret_address is undefined then. */
-MUST_CHECK bool listen_parse(const char *text, struct listen_address *ret_address);
+MUST_CHECK bool listen_address_parse(const char *text, struct listen_address *ret_address);
 
 #endif

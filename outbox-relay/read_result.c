@@ -1,8 +1,8 @@
-/* See chunk.h. */
-#include "outbox-relay/chunk.h"
-#include "outbox-relay/statements.h"
+/* See read_result.h. */
+#include "outbox-relay/read_result.h"
 
 #include <endian.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Microseconds between PostgreSQL's epoch (2000-01-01) and Unix's. */
@@ -37,21 +37,12 @@ static struct text read_jsonb(const PGresult *result, int row, int column)
     return (struct text){text.data + 1, text.length - 1};
 }
 
-/* FNV-1a over both parts, with a final mix, so that the low bits are good for a lane number. */
-uint64_t event_key(struct text aggregate_type, struct text aggregate_id)
+int32_t read_result_size(const PGresult *result, int row)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (uint32_t i = 0; i < aggregate_type.length; i++)
-        hash = (hash ^ (unsigned char)aggregate_type.data[i]) * UINT64_C(0x100000001b3);
-    hash = (hash ^ 0xff) * UINT64_C(0x100000001b3); /* a byte that is in no UTF-8 text */
-    for (uint32_t i = 0; i < aggregate_id.length; i++)
-        hash = (hash ^ (unsigned char)aggregate_id.data[i]) * UINT64_C(0x100000001b3);
-    hash ^= hash >> 32;
-    hash *= UINT64_C(0xd6e8feb86659fd93);
-    return hash ^ hash >> 32;
+    return read_int32(PQgetvalue(result, row, EVENT_SIZE));
 }
 
-static void read_event(const PGresult *result, int row, struct event *event, int32_t *ret_size)
+static void read_event(const PGresult *result, int row, struct event *event)
 {
     event->id = read_int64(PQgetvalue(result, row, EVENT_ID));
     memcpy(event->uuid, PQgetvalue(result, row, EVENT_UUID), sizeof(event->uuid));
@@ -65,7 +56,6 @@ static void read_event(const PGresult *result, int row, struct event *event, int
     event->attempts = PQnfields(result) > EVENT_ATTEMPTS
                           ? read_int32(PQgetvalue(result, row, EVENT_ATTEMPTS))
                           : 0;
-    *ret_size = read_int32(PQgetvalue(result, row, EVENT_SIZE));
 }
 
 static bool is_usable(const PGresult *result)
@@ -74,58 +64,46 @@ static bool is_usable(const PGresult *result)
                           PQnfields(result) >= EVENT_ATTEMPTS);
 }
 
-struct chunk *chunk_new(PGresult *take_first, PGresult *take_second)
+struct read_result *read_result_new(PGresult *take_first, PGresult *take_second)
 {
-    PGresult *results[CHUNK_MAX_RESULTS] = {take_first, take_second};
+    PGresult *results[READ_RESULT_PARTS] = {take_first, take_second};
     size_t count = 0;
-    for (int i = 0; i < CHUNK_MAX_RESULTS; i++)
+    for (int i = 0; i < READ_RESULT_PARTS; i++)
         count += results[i] ? (size_t)PQntuples(results[i]) : 0;
-    struct chunk *chunk = NULL;
+    struct read_result *read = NULL;
     if (is_usable(take_first) && is_usable(take_second))
-        chunk = malloc(sizeof(*chunk) + count * sizeof(struct event));
-    if (!chunk) {
+        read = malloc(sizeof(*read) + count * sizeof(struct event));
+    if (!read) {
         PQclear(take_first);
         PQclear(take_second);
         return NULL;
     }
-    *chunk = (struct chunk){.refs = 1, .count = count};
-    chunk->bytes = sizeof(*chunk) + count * sizeof(struct event);
-    struct event *event = chunk->events;
-    for (int i = 0; i < CHUNK_MAX_RESULTS; i++) {
-        chunk->results[i] = results[i];
-        chunk->bytes += results[i] ? PQresultMemorySize(results[i]) : 0;
+    *read = (struct read_result){.refs = 1, .count = count};
+    read->bytes = sizeof(*read) + count * sizeof(struct event);
+    struct event *event = read->events;
+    for (int i = 0; i < READ_RESULT_PARTS; i++) {
+        read->parts[i] = results[i];
+        read->bytes += results[i] ? PQresultMemorySize(results[i]) : 0;
         int rows = results[i] ? PQntuples(results[i]) : 0;
         for (int row = 0; row < rows; row++, event++) {
-            int32_t size;
-            read_event(results[i], row, event, &size);
-            chunk->payload_bytes += size;
+            read_event(results[i], row, event);
+            read->payload_bytes += read_result_size(results[i], row);
         }
     }
-    return chunk;
+    return read;
 }
 
-struct chunk *chunk_ref(struct chunk *chunk)
+struct read_result *read_result_ref(struct read_result *read)
 {
-    chunk->refs++;
-    return chunk;
+    read->refs++;
+    return read;
 }
 
-void chunk_unref(struct chunk *chunk)
+void read_result_unref(struct read_result *read)
 {
-    if (!chunk || --chunk->refs > 0)
+    if (!read || --read->refs > 0)
         return;
-    for (int i = 0; i < CHUNK_MAX_RESULTS; i++)
-        PQclear(chunk->results[i]);
-    free(chunk);
-}
-
-void uuid_write(const unsigned char uuid[16], char text[36])
-{
-    static const char HEX[] = "0123456789abcdef";
-    for (int i = 0; i < 16; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *text++ = '-';
-        *text++ = HEX[uuid[i] >> 4];
-        *text++ = HEX[uuid[i] & 15];
-    }
+    for (int i = 0; i < READ_RESULT_PARTS; i++)
+        PQclear(read->parts[i]);
+    free(read);
 }

@@ -1,39 +1,8 @@
-/* See retry.h. */
-#include "outbox-relay/retry.h"
-
-#include <curl/curl.h>
-#include <stdlib.h>
-#include <string.h>
+/* See backoff.h. */
+#include "outbox-relay/backoff.h"
 
 #define MS_PER_S INT64_C(1000)
 #define LONGEST_RETRY_AFTER_S INT64_C(86400)
-
-static enum verdict judge_status(int status)
-{
-    if (status >= 200 && status < 300)
-        return VERDICT_DELIVERED;
-    switch (status) {
-    case 410:
-        return VERDICT_GONE;
-    case 408: /* the receiver gave up waiting */
-    case 425: /* too early */
-    case 429:
-        return VERDICT_DOWN;
-    case 500:
-        return VERDICT_REFUSED;
-    default:
-        /* A redirect, or a 5xx other than 500, says nothing about the event: it comes from a wrong
-         * URL or from what stands in front of the receiver. No event is given up for that. */
-        return status >= 400 && status < 500 ? VERDICT_REFUSED : VERDICT_DOWN;
-    }
-}
-
-enum verdict judge(const struct response *response)
-{
-    if (response->outcome != RESPONSE_STATUS)
-        return VERDICT_DOWN;
-    return judge_status(response->status);
-}
 
 /* base * 2^(times - 1), at most max. */
 static int64_t doubled(int64_t base, int64_t max, int times)
@@ -60,15 +29,6 @@ int64_t probe_wait_ms(
         retry_after_s = LONGEST_RETRY_AFTER_S;
     int64_t asked = retry_after_s > 0 ? retry_after_s * MS_PER_S : 0;
     return wait > asked ? wait : asked;
-}
-
-int64_t retry_after_parse(const char *value, int64_t now_s)
-{
-    size_t digits = strspn(value, "0123456789");
-    if (digits > 0)
-        return digits < 10 ? strtoll(value, NULL, 10) : INT32_MAX;
-    time_t when = *value ? curl_getdate(value, NULL) : -1;
-    return when > now_s ? when - now_s : -1;
 }
 
 uint64_t random_next(uint64_t *state)

@@ -1,16 +1,20 @@
 /* Metrics and the access log of the HTTP server. */
+#include "shared/http/http_metrics.h"
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
 #include "shared/base/metrics_process.h"
-#include "shared/http/http_internal.h"
+#include "shared/http/http_builtin.h"
+#include "shared/http/http_request.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct metric *requests_total, *request_seconds, *requests_in_flight;
 static struct metric *pool_connections;
-static struct db_pool *observed_pool; /* guarded by lock */
+static struct db_pool *shown_pool; /* guarded by lock */
 static atomic_int in_flight;
 
 static void collect(void *context)
@@ -19,9 +23,9 @@ static void collect(void *context)
     metric_set(requests_in_flight, NULL, atomic_load(&in_flight));
 
     pthread_mutex_lock(&lock);
-    if (observed_pool) {
+    if (shown_pool) {
         int in_use, open, size;
-        db_pool_usage(observed_pool, &in_use, &open, &size);
+        db_pool_usage(shown_pool, &in_use, &open, &size);
         metric_set(pool_connections, (const char *[]){"in_use"}, in_use);
         metric_set(pool_connections, (const char *[]){"open"}, open);
         metric_set(pool_connections, (const char *[]){"limit"}, size);
@@ -44,17 +48,17 @@ static void register_metrics(void)
     metrics_on_collect(collect, NULL);
 }
 
-void http_observe_start(const char *program, struct db_pool *pool)
+void http_metrics_start(const char *program, struct db_pool *pool)
 {
     metrics_process(program);
     pthread_mutex_lock(&lock);
     if (!requests_total)
         register_metrics();
-    observed_pool = pool;
+    shown_pool = pool;
     pthread_mutex_unlock(&lock);
 }
 
-void http_observe_in_flight(int change)
+void http_metrics_in_flight(int change)
 {
     atomic_fetch_add(&in_flight, change);
 }
@@ -80,23 +84,19 @@ static bool is_builtin(const struct http_route *route)
     return false;
 }
 
-void http_observe(const struct http_request *request, bool aborted)
+void http_metrics_done(const struct http_request *request, bool aborted)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    double seconds = (double)(now.tv_sec - request->started.tv_sec) +
-                     (double)(now.tv_nsec - request->started.tv_nsec) / 1e9;
-
+    int64_t duration_us = clock_us() - request->started_us;
     const char *method = method_label(request->method);
     const char *route = request->route ? request->route->path : "none";
     char status[16];
     snprintf(status, sizeof status, "%d", request->reply.status);
     metric_add(requests_total, (const char *[]){method, route, status}, 1);
-    metric_observe(request_seconds, (const char *[]){method, route}, seconds);
+    metric_observe(request_seconds, (const char *[]){method, route}, (double)duration_us / 1e6);
 
     LOG_AT(is_builtin(request->route) ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO,
         aborted ? "request aborted" : "request", LOG_TEXT("method", request->method),
         LOG_TEXT("route", route), LOG_INT("status", request->reply.status),
-        LOG_INT("durationUs", seconds * 1e6), LOG_INT("bytes", request->reply.length),
+        LOG_INT("durationUs", duration_us), LOG_INT("bytes", request->reply.length),
         LOG_TEXT("path", request->path));
 }

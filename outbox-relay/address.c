@@ -1,11 +1,11 @@
-/* See listen.h. */
-#include "outbox-relay/listen.h"
+/* See address.h. */
+#include "outbox-relay/address.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
-bool listen_parse(const char *text, struct listen_address *ret_address)
+bool listen_address_parse(const char *text, struct listen_address *ret_address)
 {
     const char *colon = strrchr(text, ':');
     if (!colon || !isdigit((unsigned char)colon[1]))

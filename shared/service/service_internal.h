@@ -1,6 +1,6 @@
-/* The settings that all services have in common. */
-#ifndef SHARED_SERVICE_SETTINGS_H
-#define SHARED_SERVICE_SETTINGS_H
+/* What the files of service_main share: the settings that all services have in common. */
+#ifndef SHARED_SERVICE_INTERNAL_H
+#define SHARED_SERVICE_INTERNAL_H
 
 #include "shared/service/service.h"
 

@@ -1,5 +1,5 @@
-/* See plain_url.h. */
-#include "outbox-relay/plain_url.h"
+/* See url.h. */
+#include "outbox-relay/url.h"
 
 #include <curl/curl.h>
 #include <errno.h>
@@ -48,7 +48,7 @@ static int make_prefix(CURLU *url, const char *user_agent, char **ret_prefix)
     return length < 0 ? -ENOMEM : 0;
 }
 
-int plain_prefix(const char *text, const char *user_agent, char **ret_prefix)
+int url_request_prefix(const char *text, const char *user_agent, char **ret_prefix)
 {
     CURLU *url = curl_url();
     if (!url)

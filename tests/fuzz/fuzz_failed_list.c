@@ -1,6 +1,7 @@
 /* What a receiver says about single events of a batch: an answer that names failed events is never
  * taken for one that says all were delivered, however it is spelled. */
-#include "outbox-relay/partial.h"
+#include "outbox-relay/verdict.h"
+#include "shared/base/json.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Whether it is JSON whose member "failed" is more than none: no list, or a list of somebody. */
@@ -13,29 +14,29 @@ static bool names_failures(const char *body, size_t length)
     return failed && !json_is_null(failed) && !json_is_false(failed) && !is_zero && !is_empty;
 }
 
-static void require_entries(const struct partial *partial)
+static void require_entries(const struct failed_list *failed)
 {
-    REQUIRE(partial->count <= json_array_size(json_object_get(partial->json, "failed")));
-    for (size_t i = 0; i < partial->count; i++) {
-        const struct partial_entry *entry = &partial->entries[i];
+    REQUIRE(failed->count <= json_array_size(json_object_get(failed->json, "failed")));
+    for (size_t i = 0; i < failed->count; i++) {
+        const struct failed_event *entry = &failed->entries[i];
         REQUIRE(entry->error && strlen(entry->error) < SIZE_MAX);
-        REQUIRE(partial_find(partial, entry->uuid));
+        REQUIRE(failed_list_find(failed, entry->uuid));
     }
 }
 
 static void try_body(const char *body, size_t length, bool cut, enum verdict verdict)
 {
-    struct partial partial = {0};
+    struct failed_list failed = {0};
     struct response response = {
         .outcome = RESPONSE_STATUS, .body = body, .body_length = length, .cut = cut};
-    enum verdict read = partial_parse(&response, &partial, verdict);
+    enum verdict read = judge_failed_list(&response, verdict, &failed);
     REQUIRE(read == VERDICT_DELIVERED || read == VERDICT_REFUSED);
     if (read == VERDICT_REFUSED)
-        REQUIRE(partial.count == 0 && !partial.entries && !partial.json);
+        REQUIRE(failed.count == 0 && !failed.entries && !failed.json);
     else if (names_failures(body, length))
-        REQUIRE(partial.count > 0);
-    require_entries(&partial);
-    partial_release(&partial);
+        REQUIRE(failed.count > 0);
+    require_entries(&failed);
+    failed_list_release(&failed);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
