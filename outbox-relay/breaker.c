@@ -3,7 +3,6 @@
 #include "outbox-relay/lane.h"
 #include "outbox-relay/retry.h"
 #include "outbox-relay/settle.h"
-#include "outbox-relay/source.h"
 #include "shared/base/log.h"
 
 static void set_state(struct subscription *s, enum breaker state)
@@ -62,7 +61,7 @@ void breaker_failure(struct subscription *s, const char *error, int64_t retry_af
     if (s->breaker != BREAKER_OPEN)
         s->failures++;
     int64_t wait_ms = probe_wait_ms(settings->breaker_base_ms, settings->breaker_max_ms,
-        s->failures, retry_after_s, random_next(&s->source->random));
+        s->failures, retry_after_s, source_random(s->source));
     /* Those that were under way when it opened may ask for a longer wait, never end one. */
     if (s->breaker == BREAKER_OPEN &&
         (retry_after_s <= 0 || s->breaker_timer.due_us >= loop_now(loop) + wait_ms * 1000))

@@ -7,6 +7,7 @@
 #include "outbox-relay/reader.h"
 #include "outbox-relay/secret.h"
 #include "outbox-relay/statements.h"
+#include "outbox-relay/subscription.h"
 #include "shared/base/log.h"
 
 #include <errno.h>
@@ -269,7 +270,7 @@ static void on_loaded(void *context, const char *sqlstate)
     clear(loaded);
     figures_count_parked(source);
     source_wants_turn(source); /* what could not be sent may now */
-    source_loaded(source);
+    source->events->loaded(source);
 }
 
 void configuration_load(struct source *source)

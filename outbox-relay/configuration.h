@@ -2,7 +2,7 @@
 #ifndef RELAY_CONFIGURATION_H
 #define RELAY_CONFIGURATION_H
 
-#include "outbox-relay/source.h"
+#include "outbox-relay/core.h"
 
 /* Reads all of it anew; `source_loaded` follows. Once more afterwards when it is called while it is
  * at it. */

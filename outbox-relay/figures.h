@@ -3,7 +3,7 @@
 #ifndef RELAY_FIGURES_H
 #define RELAY_FIGURES_H
 
-#include "outbox-relay/source.h"
+#include "outbox-relay/core.h"
 
 /* Of a subscription that is there from now on. NULL: no memory. Owned by the source. */
 struct stats *figures_of(struct source *source, const char *subscription);

@@ -6,7 +6,7 @@
 #include "outbox-relay/partial.h"
 #include "outbox-relay/retry.h"
 #include "outbox-relay/settle.h"
-#include "outbox-relay/source.h"
+#include "outbox-relay/subscription.h"
 #include "shared/base/log.h"
 #include "shared/base/utf8.h"
 

@@ -2,7 +2,7 @@
 #ifndef RELAY_LANE_H
 #define RELAY_LANE_H
 
-#include "outbox-relay/subscription.h"
+#include "outbox-relay/core.h"
 
 void lane_init(struct lane *lane, struct subscription *subscription, bool for_parked);
 void lane_release(struct lane *lane);

@@ -2,7 +2,7 @@
 #ifndef RELAY_MAINTAIN_H
 #define RELAY_MAINTAIN_H
 
-#include "outbox-relay/source.h"
+#include "outbox-relay/core.h"
 
 void maintain_init(struct source *source);
 /* Begins soon after the source has become active. */

@@ -4,8 +4,8 @@
 #include "outbox-relay/lane.h"
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/retry.h"
-#include "outbox-relay/source.h"
 #include "outbox-relay/statements.h"
+#include "outbox-relay/subscription.h"
 #include "shared/base/log.h"
 
 #include <string.h>
@@ -105,8 +105,7 @@ static void schedule_retry(struct subscription *s, int64_t wait_ms)
 
 static int64_t next_wait(struct subscription *s, int attempts)
 {
-    return retry_wait_ms(
-        s->retry_base_ms, s->retry_max_ms, attempts, random_next(&s->source->random));
+    return retry_wait_ms(s->retry_base_ms, s->retry_max_ms, attempts, source_random(s->source));
 }
 
 static void log_dead(

@@ -3,7 +3,7 @@
 #ifndef RELAY_PARKING_H
 #define RELAY_PARKING_H
 
-#include "outbox-relay/subscription.h"
+#include "outbox-relay/core.h"
 
 /* The event of an ordinary lane was refused: parks it, dead at once when `permanent` or when its
  * attempts are used up, and settles it. `error` is copied. */

@@ -2,6 +2,7 @@
 #include "outbox-relay/reader.h"
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/statements.h"
+#include "outbox-relay/subscription.h"
 #include "outbox-relay/wake.h"
 
 #include <errno.h>
@@ -52,6 +53,7 @@ static struct reader *reader_new(struct source *source, const struct cursor *cur
     reader->due = true;
     reader->next = source->readers;
     source->readers = reader;
+    source->reader_count++;
     return reader;
 }
 
@@ -61,6 +63,7 @@ static void reader_free(struct source *source, struct reader *reader)
     while (*link != reader)
         link = &(*link)->next;
     *link = reader->next;
+    source->reader_count--;
     for (size_t i = 0; source->tick && i < source->tick->count; i++)
         if (source->tick->parts[i].reader == reader)
             source->tick->parts[i].reader = NULL;

@@ -4,7 +4,7 @@
 #ifndef RELAY_READER_H
 #define RELAY_READER_H
 
-#include "outbox-relay/source.h"
+#include "outbox-relay/core.h"
 
 struct reader {
     struct reader *next;

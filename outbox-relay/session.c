@@ -34,7 +34,7 @@ static void try_later(struct source *source)
     int64_t wait_us = STANDBY_WAIT_MS * US_PER_MS;
     if (wait_us > beat_us(source))
         wait_us = beat_us(source);
-    wait_us = wait_us * 3 / 4 + (int64_t)(random_next(&source->random) % (uint64_t)(wait_us / 2));
+    wait_us = wait_us * 3 / 4 + (int64_t)(source_random(source) % (uint64_t)(wait_us / 2));
     loop_timer_start(source->loop, &source->lease_timer, wait_us);
 }
 
@@ -44,9 +44,9 @@ static void on_elect_done(void *context, const char *sqlstate)
     if (sqlstate) {
         source_write_failed(source, sqlstate);
     } else if (source->epoch > 0) {
-        source_elected(source);
+        source->events->elected(source);
     } else {
-        source_standby(source);
+        source->events->standby(source);
         try_later(source);
     }
 }
@@ -110,7 +110,7 @@ static void on_lock_done(void *context, const char *sqlstate)
     }
     stat_set(&source->stats.alive_us, loop_now(source->loop));
     if (!source->lock_held) {
-        source_standby(source);
+        source->events->standby(source);
         try_later(source);
         return;
     }
@@ -127,7 +127,7 @@ static void on_lock_done(void *context, const char *sqlstate)
 static void stand_for_election(struct source *source)
 {
     if (source->polling) {
-        source_standby(source);
+        source->events->standby(source);
         elect_by_row(source);
         return;
     }
@@ -223,7 +223,7 @@ static void on_work_opened(void *context)
     if (source->polling)
         stand_for_election(source);
     else
-        source_work_opened(source);
+        source->events->work_opened(source);
 }
 
 static void on_notified(void *context, const char *channel)
@@ -280,7 +280,7 @@ int session_init(struct source *source)
     char host[64] = "";
     gethostname(host, sizeof(host) - 1);
     snprintf(source->holder, sizeof(source->holder), "%s:%ld:%016" PRIx64, host, (long)getpid(),
-        random_next(&source->random));
+        source_random(source));
     source->lease_timer = (struct timer){.fire = on_lease_timer, .context = source};
     source->work = pg_new(source->loop, &settings);
     if (!source->work || source->polling)

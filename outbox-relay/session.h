@@ -4,7 +4,7 @@
 #ifndef RELAY_SESSION_H
 #define RELAY_SESSION_H
 
-#include "outbox-relay/source.h"
+#include "outbox-relay/core.h"
 
 /* Makes the connections of the mode; nothing is opened. Errors: -ENOMEM. */
 MUST_CHECK int session_init(struct source *source);

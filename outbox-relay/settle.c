@@ -1,8 +1,8 @@
 /* See settle.h. */
 #include "outbox-relay/settle.h"
 #include "outbox-relay/pg_text.h"
-#include "outbox-relay/source.h"
 #include "outbox-relay/statements.h"
+#include "outbox-relay/subscription.h"
 #include "shared/base/log.h"
 
 #include <string.h>

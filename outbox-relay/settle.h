@@ -3,7 +3,7 @@
 #ifndef RELAY_SETTLE_H
 #define RELAY_SETTLE_H
 
-#include "outbox-relay/subscription.h"
+#include "outbox-relay/core.h"
 
 /* Writes the cursors that have moved, and a mark. Does nothing while such a write is under way. */
 void settle_cursors(struct source *source);

@@ -1,6 +1,5 @@
 /* See source.h. */
 #include "outbox-relay/source.h"
-#include "outbox-relay/allow.h"
 #include "outbox-relay/cloudevent.h"
 #include "outbox-relay/configuration.h"
 #include "outbox-relay/figures.h"
@@ -8,9 +7,11 @@
 #include "outbox-relay/maintain.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
+#include "outbox-relay/retry.h"
 #include "outbox-relay/session.h"
 #include "outbox-relay/settle.h"
 #include "outbox-relay/statements.h"
+#include "outbox-relay/subscription.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"
 
@@ -22,13 +23,11 @@
 
 #define US_PER_MS INT64_C(1000)
 #define US_PER_S INT64_C(1000000)
-#define CURSOR_EVERY_US (200 * US_PER_MS)
 #define CONFIG_POLL_US (5 * US_PER_S) /* poll mode has no notifications */
 #define REMIND_US (600 * US_PER_S)
 #define LAST_WRITES_US US_PER_S /* when the time for a graceful stop is over */
 #define RECONNECT_BASE_MS 100
 #define RECONNECT_MAX_MS 10000
-#define SMALLEST_SHARE ((size_t)256 * 1024)
 
 /* State ------------------------------------------------------------------------------------------
  */
@@ -60,26 +59,6 @@ static void set_state(struct source *source, enum source_state state)
     stat_set(&source->stats.epoch, source->epoch);
     stat_set(&source->stats.connected,
         state == SOURCE_STANDBY || state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
-}
-
-void source_fail(struct source *source, const char *reason)
-{
-    if (!source->failure)
-        source->failure = strdup(reason);
-    if (!source->failure)
-        abort(); /* a few bytes */
-}
-
-void source_write_failed(struct source *source, const char *sqlstate)
-{
-    char text[sizeof(source->refusal) + 64];
-    if (strcmp(sqlstate, FENCED_SQLSTATE) == 0) {
-        source_fail(source, "another relay has been elected");
-        return;
-    }
-    snprintf(text, sizeof(text), "the database refused a statement: %s (SQLSTATE %s)",
-        source->refusal, sqlstate);
-    source_fail(source, text);
 }
 
 /* Drops everything that is in memory: the database knows all of it. Connections go first, so that
@@ -155,7 +134,7 @@ static void begin_anew(struct source *source)
     set_state(source, SOURCE_CONNECTING);
     source->failures++;
     int64_t wait_ms = probe_wait_ms(
-        RECONNECT_BASE_MS, RECONNECT_MAX_MS, source->failures, -1, random_next(&source->random));
+        RECONNECT_BASE_MS, RECONNECT_MAX_MS, source->failures, -1, source_random(source));
     loop_timer_start(source->loop, &source->reconnect_timer, wait_ms * US_PER_MS);
 }
 
@@ -163,30 +142,30 @@ static void begin_anew(struct source *source)
  * ------------------------------------------------------------------------------
  */
 
-void source_standby(struct source *source)
+static void on_standby(struct source *source)
 {
     source->failures = 0;
     forget_told(source);
     set_state(source, SOURCE_STANDBY);
 }
 
-void source_elected(struct source *source)
+static void on_work_opened(struct source *source)
+{
+    configuration_load(source);
+}
+
+static void on_elected(struct source *source)
 {
     stat_add(&source->stats.elections, 1);
     session_elected(source);
     set_state(source, SOURCE_LOADING);
     if (source->polling)
-        source_work_opened(source);
+        on_work_opened(source);
     else if (pg_open(source->work) < 0)
         source_fail(source, "no thread or memory to connect");
 }
 
-void source_work_opened(struct source *source)
-{
-    configuration_load(source);
-}
-
-void source_loaded(struct source *source)
+static void on_loaded(struct source *source)
 {
     if (source->failure || source->state != SOURCE_LOADING)
         return;
@@ -198,52 +177,12 @@ void source_loaded(struct source *source)
     wake_start(source);
 }
 
-void source_wants_turn(struct source *source)
-{
-    source->kick = true;
-}
-
-void source_cursor_moved(struct source *source)
-{
-    if (!timer_running(&source->cursor_timer))
-        loop_timer_start(source->loop, &source->cursor_timer, CURSOR_EVERY_US);
-}
-
-void source_on_mark(void *context, PGresult *take_result)
-{
-    AUTO_RESULT PGresult *result = take_result;
-    struct source *source = context;
-    if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
-        marks_add(&source->marks, strtoull(PQgetvalue(result, 0, 0), NULL, 10),
-            strtoll(PQgetvalue(result, 0, 1), NULL, 10));
-}
-
-void source_reload(struct source *source)
-{
-    source->reload_wanted = true;
-    source->kick = true;
-}
-
-bool source_may_send(const struct source *source)
-{
-    return (source->state == SOURCE_ACTIVE || source->state == SOURCE_STOPPING) &&
-           !source->failure && !source->resigning && !source->stop_overdue &&
-           loop_now(source->loop) < source->lease_until_us;
-}
-
-bool source_allows(const struct source *source, const char *url)
-{
-    return allow_url(source->settings->allow_hosts, url);
-}
-
-size_t source_buffer_share(const struct source *source)
-{
-    size_t readers = 0;
-    for (const struct reader *reader = source->readers; reader; reader = reader->next)
-        readers++;
-    size_t share = (size_t)source->settings->buffer_bytes / (readers ? readers : 1);
-    return share > SMALLEST_SHARE ? share : SMALLEST_SHARE;
-}
+static const struct source_events EVENTS = {
+    .standby = on_standby,
+    .elected = on_elected,
+    .work_opened = on_work_opened,
+    .loaded = on_loaded,
+};
 
 /* Timers -----------------------------------------------------------------------------------------
  */
@@ -442,6 +381,7 @@ int source_new(const char *name, const char *conninfo, const struct relay_settin
     source->random =
         (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 30 ^ (uint64_t)(uintptr_t)source;
     source->settings = settings;
+    source->events = &EVENTS;
     source->polling = strcmp(settings->wake, "poll") == 0;
     figures_init(source);
     init_timers(source);

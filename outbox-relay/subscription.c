@@ -5,7 +5,6 @@
 #include "outbox-relay/lane.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/settle.h"
-#include "outbox-relay/source.h"
 #include "outbox-relay/statements.h"
 #include "shared/base/log.h"
 
