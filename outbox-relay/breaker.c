@@ -8,7 +8,7 @@
 static void set_state(struct subscription *s, enum breaker state)
 {
     s->breaker = state;
-    stat_set(&s->stats->breaker, state);
+    gauge_set(&s->metrics->breaker, state);
 }
 
 /* Time for a probe: the next lane that has work may send one request. */

@@ -1,8 +1,8 @@
 /* See configuration.h. */
 #include "outbox-relay/configuration.h"
 #include "outbox-relay/breaker.h"
-#include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
+#include "outbox-relay/parked_count.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/secret.h"
@@ -268,7 +268,7 @@ static void on_loaded(void *context, const char *sqlstate)
         apply_parked_keys(source, loaded->parked_keys);
     }
     clear(loaded);
-    figures_count_parked(source);
+    parked_count_soon(source);
     source_wants_turn(source); /* what could not be sent may now */
     source->events->loaded(source);
 }
@@ -319,7 +319,7 @@ void configuration_settle(struct source *source)
         if (s->gone && is_idle(s)) {
             *link = s->next;
             if (!find(source, s->name)) /* else it has been made anew */
-                figures_gone(source, s->name);
+                metrics_gone(&source->metrics, s->name);
             subscription_free(s);
             continue;
         }

@@ -7,13 +7,11 @@
 #include "outbox-relay/cursor.h"
 #include "outbox-relay/keyset.h"
 #include "outbox-relay/loop.h"
+#include "outbox-relay/metrics.h"
 #include "outbox-relay/pg.h"
 #include "outbox-relay/settings.h"
 #include "outbox-relay/signer.h"
-#include "outbox-relay/stats.h"
 #include "outbox-relay/transport.h"
-
-#include <pthread.h>
 
 struct source;
 struct reader;
@@ -114,7 +112,7 @@ struct subscription {
     } unread;
     bool full_told; /* that too many keys are parked */
 
-    struct stats *stats; /* shared with the metrics thread */
+    struct subscription_metrics *metrics; /* shared with the metrics page */
 };
 
 enum source_state {
@@ -201,22 +199,7 @@ struct source {
     bool reload_wanted, reload_in_flight;
     struct configuration *loading;
 
-    struct source_stats stats;
-    struct {
-        uint64_t wakes_notify, wakes_poll, reads, events_read, elections, reconnects;
-    } reported;                     /* by the metrics page so far */
-    struct stats_entry *stats_list; /* outlives subscriptions; guarded by stats_lock */
-    pthread_mutex_t stats_lock;
-};
-
-struct stats_entry {
-    struct stats_entry *next;
-    char *subscription;
-    bool current; /* the subscription exists and this relay is active for it */
-    struct stats stats;
-    struct {
-        uint64_t delivered, attempts[ATTEMPT_OUTCOMES], latency[STATS_BUCKETS], latency_sum_us;
-    } reported; /* by the metrics page so far */
+    struct source_metrics metrics;
 };
 
 /* Gives up the lease and begins anew, in the next turn. The first reason counts. */

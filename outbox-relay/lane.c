@@ -308,7 +308,7 @@ static int64_t unix_us(void)
 static void delivered(struct lane *lane, struct item *item, int64_t now_us)
 {
     struct subscription *s = lane->subscription;
-    stats_delivered(s->stats, now_us - item->event->created_us);
+    metrics_delivered(s->metrics, now_us - item->event->created_us);
     if (lane->suspects > 0)
         lane->suspects--;
     if (lane->for_parked)
@@ -453,7 +453,7 @@ static void judge_answer(struct lane *lane, const struct response *response)
     if (verdict == VERDICT_DELIVERED || verdict == VERDICT_REFUSED)
         verdict = partial_parse(response, &partial, verdict);
     describe(response, error, sizeof(error));
-    stat_add(&s->stats->attempts[OUTCOMES[verdict]], 1);
+    counter_add(&s->metrics->attempts[OUTCOMES[verdict]], 1);
     switch (verdict) {
     case VERDICT_DELIVERED:
         s->successes++;

@@ -1,7 +1,7 @@
 /* See parking.h. */
 #include "outbox-relay/parking.h"
-#include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
+#include "outbox-relay/parked_count.h"
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/retry.h"
 #include "outbox-relay/statements.h"
@@ -74,7 +74,7 @@ static bool parking_done(struct parking *parking, const char *sqlstate)
         source_write_failed(s->source, sqlstate);
         return false;
     }
-    figures_count_parked(s->source);
+    parked_count_soon(s->source);
     source_wants_turn(s->source);
     return true;
 }
@@ -191,7 +191,7 @@ static void on_blocked(void *context, const char *sqlstate)
         source_write_failed(s->source, sqlstate);
     } else {
         note_blocked(blocking);
-        figures_count_parked(s->source);
+        parked_count_soon(s->source);
         source_wants_turn(s->source);
     }
     free(blocking);

@@ -290,7 +290,7 @@ static int finish_part(struct tick *tick, struct tick_part *part)
     int ret = 0;
     for (struct subscription *s = reader->members; s && ret == 0; s = s->next_in_reader)
         ret = subscription_take(s, chunk, &reader->cursor);
-    stat_add(&source->stats.events_read, chunk->count);
+    counter_add(&source->metrics.events_read, chunk->count);
     enum tick_outcome outcome = TICK_SOME;
     if (chunk->count == 0)
         outcome = TICK_EMPTY;
@@ -387,7 +387,7 @@ static void send_tick(struct tick *tick)
     }
     pg_send(source->work, &READ_COMMIT, NULL, NULL, NULL);
     pg_commit(source->work, on_tick_done, tick);
-    stat_add(&source->stats.reads, 1);
+    counter_add(&source->metrics.reads, 1);
 }
 
 bool readers_tick(struct source *source)

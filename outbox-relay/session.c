@@ -81,7 +81,7 @@ static void note_sent(struct source *source)
 static void note_alive(struct source *source)
 {
     source->lease_until_us = source->beat_sent_us + trusted_us(source);
-    stat_set(&source->stats.alive_us, loop_now(source->loop));
+    gauge_set(&source->metrics.alive_us, loop_now(source->loop));
 }
 
 static void elect_by_row(struct source *source)
@@ -108,7 +108,7 @@ static void on_lock_done(void *context, const char *sqlstate)
         source_write_failed(source, sqlstate);
         return;
     }
-    stat_set(&source->stats.alive_us, loop_now(source->loop));
+    gauge_set(&source->metrics.alive_us, loop_now(source->loop));
     if (!source->lock_held) {
         source->events->standby(source);
         try_later(source);

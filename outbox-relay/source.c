@@ -2,9 +2,10 @@
 #include "outbox-relay/source.h"
 #include "outbox-relay/cloudevent.h"
 #include "outbox-relay/configuration.h"
-#include "outbox-relay/figures.h"
+#include "outbox-relay/lag.h"
 #include "outbox-relay/lane.h"
 #include "outbox-relay/maintain.h"
+#include "outbox-relay/parked_count.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/retry.h"
@@ -32,7 +33,7 @@
 /* State ------------------------------------------------------------------------------------------
  */
 
-const char *source_state_name(enum source_state state)
+static const char *state_name(enum source_state state)
 {
     static const char *const NAMES[] = {
         [SOURCE_CONNECTING] = "connecting",
@@ -52,12 +53,12 @@ static void set_state(struct source *source, enum source_state state)
     /* On the way to the others; while that fails again and again the failure is told. */
     bool passing = state == SOURCE_CONNECTING || state == SOURCE_LOADING;
     LOG_AT(passing ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "source", LOG_TEXT("source", source->name),
-        LOG_TEXT("state", source_state_name(state)),
-        LOG_TEXT("before", source_state_name(source->state)), LOG_INT("epoch", source->epoch));
+        LOG_TEXT("state", state_name(state)), LOG_TEXT("before", state_name(source->state)),
+        LOG_INT("epoch", source->epoch));
     source->state = state;
-    stat_set(&source->stats.leader, state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
-    stat_set(&source->stats.epoch, source->epoch);
-    stat_set(&source->stats.connected,
+    gauge_set(&source->metrics.leader, state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
+    gauge_set(&source->metrics.epoch, source->epoch);
+    gauge_set(&source->metrics.connected,
         state == SOURCE_STANDBY || state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
 }
 
@@ -71,13 +72,14 @@ static void drop_all(struct source *source)
     maintain_stop(source);
     loop_timer_stop(source->loop, &source->secret_timer);
     loop_timer_stop(source->loop, &source->config_timer);
-    figures_stop(source);
+    parked_count_stop(source);
+    lag_stop(source);
     readers_free(source);
     while (source->subscriptions) {
         struct subscription *s = source->subscriptions;
         source->subscriptions = s->next;
         s->reader = NULL;
-        figures_gone(source, s->name);
+        metrics_gone(&source->metrics, s->name);
         subscription_free(s);
     }
     configuration_free(source);
@@ -88,7 +90,7 @@ static void drop_all(struct source *source)
 static void on_reconnect(void *context)
 {
     struct source *source = context;
-    stat_add(&source->stats.reconnects, 1);
+    counter_add(&source->metrics.reconnects, 1);
     session_open(source);
 }
 
@@ -156,7 +158,7 @@ static void on_work_opened(struct source *source)
 
 static void on_elected(struct source *source)
 {
-    stat_add(&source->stats.elections, 1);
+    counter_add(&source->metrics.elections, 1);
     session_elected(source);
     set_state(source, SOURCE_LOADING);
     if (source->polling)
@@ -288,15 +290,15 @@ static void turn_active(struct source *source)
         if (s->retry_due)
             parking_load(s);
         parking_tell_full(s);
-        figures_update(s);
+        lag_update(s);
     }
-    figures_watch(source);
+    lag_watch(source);
 }
 
 static void turn(void *context)
 {
     struct source *source = context;
-    stat_set(&source->stats.alive_us, loop_now(source->loop));
+    gauge_set(&source->metrics.alive_us, loop_now(source->loop));
     if (source->stop_wanted && source->state < SOURCE_STOPPING)
         begin_stop(source);
     if (source->state == SOURCE_STOPPING) {
@@ -345,7 +347,7 @@ static void source_free(struct source *source)
     session_release(source);
     transport_free(source->transport);
     loop_free(source->loop);
-    figures_release(source);
+    metrics_release(&source->metrics);
     free(source->name);
     free(source->conninfo);
     free(source->source_json);
@@ -383,7 +385,9 @@ int source_new(const char *name, const char *conninfo, const struct relay_settin
     source->settings = settings;
     source->events = &EVENTS;
     source->polling = strcmp(settings->wake, "poll") == 0;
-    figures_init(source);
+    metrics_init(&source->metrics);
+    parked_count_init(source);
+    lag_init(source);
     init_timers(source);
     source->name = strdup(name);
     source->conninfo = strdup(conninfo);
@@ -412,6 +416,22 @@ static void *thread_main(void *argument)
 int source_start(struct source *source)
 {
     return pthread_create(&source->thread, NULL, thread_main, source) == 0 ? 0 : -EAGAIN;
+}
+
+const char *source_name(const struct source *source)
+{
+    return source->name;
+}
+
+struct source_metrics *source_metrics(struct source *source)
+{
+    return &source->metrics;
+}
+
+/* It shows life at each beat of its lease, three times in the time to live. */
+int64_t source_patience_us(const struct source *source)
+{
+    return source->settings->lease_ttl_ms * US_PER_MS;
 }
 
 void source_stop(struct source *source)

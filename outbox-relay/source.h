@@ -17,6 +17,11 @@ MUST_CHECK int source_start(struct source *source);
 void source_stop(struct source *source);
 /* Waits for its end, when it was started, and frees all. */
 void source_join(struct source *source, bool started);
-const char *source_state_name(enum source_state state);
+
+const char *source_name(const struct source *source);
+/* Microseconds after which a source that has shown no life is stuck. */
+int64_t source_patience_us(const struct source *source);
+/* May be read from any thread. */
+struct source_metrics *source_metrics(struct source *source);
 
 #endif

@@ -1,7 +1,6 @@
 /* See subscription.h. */
 #include "outbox-relay/subscription.h"
 #include "outbox-relay/breaker.h"
-#include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/settle.h"
@@ -54,7 +53,7 @@ int subscription_configure(struct subscription *s, const PGresult *rows, int row
     s->block_on_dead = strcmp(PQgetvalue(rows, row, SUBSCRIPTION_ON_DEAD), "block") == 0;
     const char *state = PQgetvalue(rows, row, SUBSCRIPTION_STATE);
     s->active = strcmp(state, "active") == 0;
-    stat_set(&s->stats->state, s->active ? 0 : strcmp(state, "paused") == 0 ? 1 : 2);
+    gauge_set(&s->metrics->state, s->active ? 0 : strcmp(state, "paused") == 0 ? 1 : 2);
     s->wanted_in_flight = read_int(rows, row, SUBSCRIPTION_MAX_IN_FLIGHT);
     s->allowed = source_allows(s->source, s->url);
     if (!s->allowed && !was_refused)
@@ -119,8 +118,9 @@ struct subscription *subscription_new(struct source *source, const PGresult *row
     s->retry_timer = (struct timer){.fire = on_retry_timer, .context = s};
     breaker_init(s);
     if (replace_text(&s->name, PQgetvalue(rows, row, SUBSCRIPTION_NAME)) < 0 ||
-        !(s->stats = figures_of(source, s->name)) || subscription_configure(s, rows, row) < 0 ||
-        subscription_set_cursor(s, rows, row) < 0 || lanes_resize(s, s->wanted_in_flight) < 0) {
+        !(s->metrics = metrics_of(&source->metrics, s->name)) ||
+        subscription_configure(s, rows, row) < 0 || subscription_set_cursor(s, rows, row) < 0 ||
+        lanes_resize(s, s->wanted_in_flight) < 0) {
         subscription_free(s);
         return NULL;
     }

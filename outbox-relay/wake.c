@@ -18,7 +18,7 @@
 static void set_state(struct source *source, enum wake_state state)
 {
     source->wake.state = state;
-    stat_set(&source->stats.asleep, state == WAKE_ASLEEP);
+    gauge_set(&source->metrics.asleep, state == WAKE_ASLEEP);
 }
 
 static void poll_now(struct source *source)
@@ -32,7 +32,7 @@ static void on_timer(void *context)
     struct source *source = context;
     if (source->wake.state == WAKE_ASLEEP) {
         set_state(source, WAKE_FINAL); /* the lock is held: as before a sleep */
-        stat_add(&source->stats.wakes_poll, 1);
+        counter_add(&source->metrics.wakes_poll, 1);
     }
     poll_now(source);
 }
@@ -132,7 +132,7 @@ void wake_after_tick(struct source *source, enum tick_outcome outcome, int64_t t
 void wake_notified(struct source *source)
 {
     struct wake *wake = &source->wake;
-    stat_add(&source->stats.wakes_notify, 1);
+    counter_add(&source->metrics.wakes_notify, 1);
     if (wake->state != WAKE_ASLEEP && wake->state != WAKE_FINAL)
         return; /* on its way to a read already */
     wake->idle_reads = 0;
