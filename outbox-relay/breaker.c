@@ -1,8 +1,7 @@
 /* See breaker.h. One function changes the state. */
 #include "outbox-relay/breaker.h"
-#include "outbox-relay/lane.h"
+#include "outbox-relay/endpoint_store.h"
 #include "outbox-relay/retry.h"
-#include "outbox-relay/settle.h"
 #include "shared/base/log.h"
 
 static void set_state(struct subscription *s, enum breaker state)
@@ -16,7 +15,7 @@ static void on_timer(void *context)
 {
     struct subscription *s = context;
     set_state(s, BREAKER_HALF_OPEN);
-    lanes_kick(s);
+    source_wants_turn(s->source);
 }
 
 void breaker_init(struct subscription *s)
@@ -44,7 +43,7 @@ void breaker_success(struct subscription *s)
         LOG_TEXT("subscription", s->name), LOG_INT("failures", s->failures));
     s->failures = 0;
     set_state(s, BREAKER_CLOSED);
-    settle_breaker(s, NULL);
+    endpoint_store_breaker(s, NULL);
     source_wants_turn(s->source); /* which kicks the lanes */
 }
 
@@ -72,5 +71,5 @@ void breaker_failure(struct subscription *s, const char *error, int64_t retry_af
             LOG_INT("retry_in_ms", wait_ms));
     set_state(s, BREAKER_OPEN);
     loop_timer_start(loop, &s->breaker_timer, wait_ms * 1000);
-    settle_breaker(s, error);
+    endpoint_store_breaker(s, error);
 }

@@ -1,7 +1,7 @@
 /* See configuration.h. */
 #include "outbox-relay/configuration.h"
 #include "outbox-relay/breaker.h"
-#include "outbox-relay/lane.h"
+#include "outbox-relay/lane_queue.h"
 #include "outbox-relay/parked_count.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CURSOR_EVERY_US INT64_C(200000)
 #define SMALLEST_SHARE ((size_t)256 * 1024)
 
 void source_fail(struct source *source, const char *reason)
@@ -30,24 +29,20 @@ void source_write_failed(struct source *source, const char *sqlstate)
     source_fail(source, text);
 }
 
+void source_fence(struct source *source)
+{
+    const char *values[] = {source->epoch_text};
+    pg_send(source->work, &FENCE, values, NULL, NULL);
+}
+
 void source_wants_turn(struct source *source)
 {
     source->kick = true;
 }
 
-void source_cursor_moved(struct source *source)
+void source_wants_read(struct source *source)
 {
-    if (!timer_running(&source->cursor_timer))
-        loop_timer_start(source->loop, &source->cursor_timer, CURSOR_EVERY_US);
-}
-
-void source_on_mark(void *context, PGresult *take_result)
-{
-    AUTO_RESULT PGresult *result = take_result;
-    struct source *source = context;
-    if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
-        marks_add(&source->marks, strtoull(PQgetvalue(result, 0, 0), NULL, 10),
-            strtoll(PQgetvalue(result, 0, 1), NULL, 10));
+    source->read_wanted = true;
 }
 
 void source_reload(struct source *source)

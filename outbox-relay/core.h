@@ -48,10 +48,9 @@ struct lane {
     struct item *sending;      /* of the request under way, or to be sent again; in order */
     size_t sending_count;
     bool in_flight;
-    bool for_parked; /* the lane of events that come from outbox.delivery */
-    int batch_limit; /* smaller than the subscription's while a refused batch is halved */
-    int suspects;    /* events of the refused batch still to be sent in halves */
-    int64_t started_us;
+    bool for_parked;           /* the lane of events that come from outbox.delivery */
+    int batch_limit;           /* smaller than the subscription's while a refused batch is halved */
+    int suspects;              /* events of the refused batch still to be sent in halves */
     struct transfer *transfer; /* made when first needed */
     struct buffer body;
 };
@@ -187,6 +186,7 @@ struct source {
     struct marks marks;
     int64_t last_id;      /* newest id drawn, as far as known */
     bool kick;            /* lanes may have something to start */
+    bool read_wanted;     /* there may be new events: all readers are due */
     size_t sending_bytes; /* of the bodies in flight, of all subscriptions */
     bool resigning, resigned;
     bool stop_overdue; /* requests are broken off; what is known is written, the lease given back */
@@ -205,11 +205,12 @@ struct source {
 /* Gives up the lease and begins anew, in the next turn. The first reason counts. */
 void source_fail(struct source *source, const char *reason);
 void source_write_failed(struct source *source, const char *sqlstate);
+/* Begins a unit of the working connection that only the active relay may write. */
+void source_fence(struct source *source);
 /* Something may have become possible: look at all lanes in the next turn. */
 void source_wants_turn(struct source *source);
-void source_cursor_moved(struct source *source);
-/* The result of TAKE_MARK or WRITE_MARK; `context` is the source. */
-void source_on_mark(void *context, PGresult *take_result);
+/* There may be new events: reads in the next turn. */
+void source_wants_read(struct source *source);
 /* The configuration has changed, or may have: it is loaded anew in the next turn. */
 void source_reload(struct source *source);
 /* Whether requests may be started: active, and the lease is certainly still held. */

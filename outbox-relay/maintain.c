@@ -1,6 +1,6 @@
 /* See maintain.h. */
 #include "outbox-relay/maintain.h"
-#include "outbox-relay/settle.h"
+#include "outbox-relay/cursor_store.h"
 #include "outbox-relay/statements.h"
 #include "shared/base/log.h"
 
@@ -44,7 +44,7 @@ static void on_maintain_timer(void *context)
         source->maintained_us = loop_now(source->loop);
         for (struct subscription *s = source->subscriptions; s; s = s->next)
             s->cursor_dirty |= !s->pending_head;
-        settle_cursors(source);
+        cursor_store_write(source);
     }
     snprintf(maintained, sizeof(maintained), "%" PRId64, old ? -1 : source->maintained_id);
     /* Not where the reads and writes are, which would have to wait. The lease does not suffer:

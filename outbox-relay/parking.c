@@ -1,6 +1,6 @@
 /* See parking.h. */
 #include "outbox-relay/parking.h"
-#include "outbox-relay/lane.h"
+#include "outbox-relay/lane_queue.h"
 #include "outbox-relay/parked_count.h"
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/retry.h"
@@ -22,16 +22,11 @@ static void fence_parked(struct subscription *s)
     pg_send(s->source->work, &FENCE_PARKED, values, NULL, NULL);
 }
 
-bool parking_is_full(const struct subscription *s)
-{
-    return s->parked.count > (size_t)s->source->settings->max_parked_keys;
-}
-
 /* The end is told when a tenth of the limit is free: one key more or less is no news. */
 void parking_tell_full(struct subscription *s)
 {
     size_t limit = (size_t)s->source->settings->max_parked_keys;
-    if (!s->full_told && parking_is_full(s)) {
+    if (!s->full_told && subscription_is_full(s)) {
         s->full_told = true;
         log_warn("too many keys are parked, no more events are read",
             LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
@@ -380,7 +375,7 @@ static void on_parked_loaded(void *context, const char *sqlstate)
     if (sqlstate)
         source_write_failed(s->source, sqlstate);
     else
-        lanes_kick(s);
+        source_wants_turn(s->source);
 }
 
 void parking_unload(struct subscription *s)

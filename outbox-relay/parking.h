@@ -19,8 +19,6 @@ void parking_delivered(struct subscription *subscription, struct item *item);
 void parking_refused(struct subscription *subscription, struct item *item, int status,
     const char *error, bool permanent);
 
-/* Whether so many keys are held back that nothing more is to be read. */
-bool parking_is_full(const struct subscription *subscription);
 /* Once a turn: logs that it has become full, and that it no longer is. */
 void parking_tell_full(struct subscription *subscription);
 

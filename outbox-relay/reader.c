@@ -1,5 +1,6 @@
 /* See reader.h. */
 #include "outbox-relay/reader.h"
+#include "outbox-relay/cursor_store.h"
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/subscription.h"
@@ -121,12 +122,6 @@ void readers_free(struct source *source)
     if (source->tick)
         tick_free(source->tick);
     source->tick = NULL;
-}
-
-void readers_all_due(struct source *source)
-{
-    for (struct reader *reader = source->readers; reader; reader = reader->next)
-        reader->due = true;
 }
 
 /* Splitting and merging
@@ -366,7 +361,7 @@ static void send_mark(struct source *source)
         return;
     char position[NUMBER_SIZE];
     const char *values[] = {number_text(source->last_id, position)};
-    pg_send(source->work, &TAKE_MARK, values, source_on_mark, source);
+    pg_send(source->work, &TAKE_MARK, values, cursor_store_on_mark, source);
     pg_commit(source->work, NULL, NULL);
 }
 
@@ -390,8 +385,18 @@ static void send_tick(struct tick *tick)
     counter_add(&source->metrics.reads, 1);
 }
 
+static void note_wanted(struct source *source)
+{
+    if (!source->read_wanted)
+        return;
+    source->read_wanted = false;
+    for (struct reader *reader = source->readers; reader; reader = reader->next)
+        reader->due = true;
+}
+
 bool readers_tick(struct source *source)
 {
+    note_wanted(source);
     if (source->tick)
         return true;
     struct tick *tick = calloc(1, sizeof(*tick));

@@ -2,6 +2,7 @@
 #include "outbox-relay/source.h"
 #include "outbox-relay/cloudevent.h"
 #include "outbox-relay/configuration.h"
+#include "outbox-relay/cursor_store.h"
 #include "outbox-relay/lag.h"
 #include "outbox-relay/lane.h"
 #include "outbox-relay/maintain.h"
@@ -10,7 +11,6 @@
 #include "outbox-relay/reader.h"
 #include "outbox-relay/retry.h"
 #include "outbox-relay/session.h"
-#include "outbox-relay/settle.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/subscription.h"
 #include "outbox-relay/wake.h"
@@ -68,7 +68,7 @@ static void drop_all(struct source *source)
 {
     session_close(source);
     wake_stop(source);
-    loop_timer_stop(source->loop, &source->cursor_timer);
+    cursor_store_stop(source);
     maintain_stop(source);
     loop_timer_stop(source->loop, &source->secret_timer);
     loop_timer_stop(source->loop, &source->config_timer);
@@ -83,7 +83,6 @@ static void drop_all(struct source *source)
         subscription_free(s);
     }
     configuration_free(source);
-    source->cursors_in_flight = false;
     source->reload_wanted = source->reload_in_flight = false;
 }
 
@@ -189,11 +188,6 @@ static const struct source_events EVENTS = {
 /* Timers -----------------------------------------------------------------------------------------
  */
 
-static void on_cursor_timer(void *context)
-{
-    settle_cursors(context);
-}
-
 static void on_config_timer(void *context)
 {
     struct source *source = context;
@@ -262,9 +256,11 @@ static void turn_stopping(struct source *source)
         lanes_kick(s);
         parking_write_behind(s);
     }
-    if (anything_under_way(source) || source->resigning)
+    if (anything_under_way(source) || source->resigning) {
+        cursor_store_turn(source);
         return;
-    settle_cursors(source);
+    }
+    cursor_store_write(source);
     if (source->cursors_in_flight)
         return;
     source->resigning = true;
@@ -292,6 +288,7 @@ static void turn_active(struct source *source)
         parking_tell_full(s);
         lag_update(s);
     }
+    cursor_store_turn(source);
     lag_watch(source);
 }
 
@@ -309,6 +306,9 @@ static void turn(void *context)
         begin_anew(source);
     if (source->state == SOURCE_ACTIVE)
         turn_active(source);
+    /* What came up in this turn is not left until something happens. */
+    if (source->failure || (source->kick && source->state == SOURCE_ACTIVE))
+        loop_poke(source->loop);
 }
 
 /* Life -------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ static void init_timers(struct source *source)
 {
     source->reconnect_timer = (struct timer){.fire = on_reconnect, .context = source};
     source->stop_timer = (struct timer){.fire = on_stop_timer, .context = source};
-    source->cursor_timer = (struct timer){.fire = on_cursor_timer, .context = source};
+    cursor_store_init(source);
     maintain_init(source);
     source->secret_timer = (struct timer){.fire = on_config_timer, .context = source};
     source->config_timer = (struct timer){.fire = on_config_timer, .context = source};

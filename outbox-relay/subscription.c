@@ -1,9 +1,7 @@
 /* See subscription.h. */
 #include "outbox-relay/subscription.h"
 #include "outbox-relay/breaker.h"
-#include "outbox-relay/lane.h"
-#include "outbox-relay/parking.h"
-#include "outbox-relay/settle.h"
+#include "outbox-relay/lane_queue.h"
 #include "outbox-relay/statements.h"
 #include "shared/base/log.h"
 
@@ -80,7 +78,6 @@ static int set_cursor_back(struct subscription *s, const PGresult *rows, int row
         return -ENOMEM;
     cursor_set_back(&s->settled, read_int64(rows, row, SUBSCRIPTION_REPLAY_TO));
     s->cursor_dirty = true;
-    source_cursor_moved(s->source);
     return 0;
 }
 
@@ -182,11 +179,16 @@ bool subscription_wants(const struct subscription *s, struct text type)
 
 /* ---- Queue ---- */
 
+bool subscription_is_full(const struct subscription *s)
+{
+    return s->parked.count > (size_t)s->source->settings->max_parked_keys;
+}
+
 bool subscription_has_room(const struct subscription *s, size_t bytes)
 {
     if (s->pending_count >= MAX_PENDING || s->reload || s->gone)
         return false;
-    if (parking_is_full(s))
+    if (subscription_is_full(s))
         return false;
     return s->queued_bytes == 0 || s->queued_bytes + bytes <= source_buffer_share(s->source);
 }
@@ -215,10 +217,8 @@ static int take_nothing(struct subscription *s, const struct cursor *after)
     }
     bool moved = after->position != s->settled.position;
     cursor_copy(&s->settled, after);
-    if (moved) {
+    if (moved)
         s->cursor_dirty = true;
-        source_cursor_moved(s->source);
-    }
     return 0;
 }
 
@@ -325,7 +325,6 @@ static void advance_within(struct subscription *s, struct pending *pending)
     if (pending->settled == before)
         return;
     s->cursor_dirty = true;
-    source_cursor_moved(s->source);
 }
 
 static void advance_settled(struct subscription *s)
@@ -342,7 +341,6 @@ static void advance_settled(struct subscription *s)
     }
     if (s->pending_head)
         advance_within(s, s->pending_head);
-    source_cursor_moved(s->source);
 }
 
 static void forget_parked(struct subscription *s, struct pending *pending)

@@ -20,6 +20,8 @@ MUST_CHECK int subscription_set_cursor(
 void subscription_drop_queue(struct subscription *subscription);
 
 bool subscription_wants(const struct subscription *subscription, struct text event_type);
+/* Whether so many keys are held back that nothing more is to be read. */
+bool subscription_is_full(const struct subscription *subscription);
 /* Whether it may take another chunk of up to `bytes`. */
 bool subscription_has_room(const struct subscription *subscription, size_t bytes);
 /* Whether another request may be in flight: large ones of all lanes at once would fill the memory.

@@ -1,6 +1,5 @@
 /* See wake.h. */
 #include "outbox-relay/wake.h"
-#include "outbox-relay/reader.h"
 #include "outbox-relay/statements.h"
 
 #define US_PER_MS INT64_C(1000)
@@ -21,12 +20,6 @@ static void set_state(struct source *source, enum wake_state state)
     gauge_set(&source->metrics.asleep, state == WAKE_ASLEEP);
 }
 
-static void poll_now(struct source *source)
-{
-    readers_all_due(source);
-    source_wants_turn(source);
-}
-
 static void on_timer(void *context)
 {
     struct source *source = context;
@@ -34,7 +27,7 @@ static void on_timer(void *context)
         set_state(source, WAKE_FINAL); /* the lock is held: as before a sleep */
         counter_add(&source->metrics.wakes_poll, 1);
     }
-    poll_now(source);
+    source_wants_read(source);
 }
 
 static void wait_us(struct source *source, int64_t delay_us)
@@ -65,7 +58,7 @@ static void on_sleep_lock(void *context, PGresult *take_result)
     if (*PQgetvalue(result, 0, 0) == 't') {
         wake->refusals = 0;
         set_state(source, WAKE_FINAL);
-        poll_now(source);
+        source_wants_read(source);
         return;
     }
     /* An emitter is in flight: it has seen a relay that is awake, so look again soon. */
@@ -89,7 +82,7 @@ static void after_empty_tick(struct source *source)
     else if (wake->state == WAKE_FINAL && wake->tick_locked)
         fall_asleep(source);
     else if (wake->state == WAKE_FINAL)
-        poll_now(source); /* it began before the lock was there */
+        source_wants_read(source); /* it began before the lock was there */
     else if (wake->state == WAKE_AWAKE && ++wake->idle_reads < IDLE_READS)
         wait_us(source, IDLE_WAIT_US);
     else if (wake->state == WAKE_AWAKE)
@@ -124,7 +117,7 @@ void wake_after_tick(struct source *source, enum tick_outcome outcome, int64_t t
         wake_up(source);
     }
     if (outcome == TICK_MANY)
-        poll_now(source);
+        source_wants_read(source);
     else
         wait_us(source, next_pace_us(wake, took_us));
 }
@@ -138,14 +131,14 @@ void wake_notified(struct source *source)
     wake->idle_reads = 0;
     loop_timer_stop(source->loop, &wake->timer);
     wake_up(source);
-    poll_now(source);
+    source_wants_read(source);
 }
 
 void wake_start(struct source *source)
 {
     source->wake = (struct wake){.timer = {.fire = on_timer, .context = source}};
     set_state(source, WAKE_AWAKE);
-    poll_now(source);
+    source_wants_read(source);
 }
 
 void wake_stop(struct source *source)
