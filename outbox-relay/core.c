@@ -45,7 +45,7 @@ void source_wants_read(struct source *source)
     source->read_wanted = true;
 }
 
-void source_reload(struct source *source)
+void source_wants_reload(struct source *source)
 {
     source->reload_wanted = true;
     source->kick = true;

@@ -197,7 +197,7 @@ struct source {
     int64_t maintained_id; /* newest id when outbox.maintain() was called last */
     int64_t maintained_us; /* when it was called whatever the newest id */
     bool reload_wanted, reload_in_flight;
-    struct configuration *loading;
+    struct loaded *loading;
 
     struct source_metrics metrics;
 };
@@ -212,7 +212,7 @@ void source_wants_turn(struct source *source);
 /* There may be new events: reads in the next turn. */
 void source_wants_read(struct source *source);
 /* The configuration has changed, or may have: it is loaded anew in the next turn. */
-void source_reload(struct source *source);
+void source_wants_reload(struct source *source);
 /* Whether requests may be started: active, and the lease is certainly still held. */
 bool source_may_send(const struct source *source);
 bool source_allows(const struct source *source, const char *url);

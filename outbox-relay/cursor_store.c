@@ -27,7 +27,7 @@ static void on_cursor_result(void *context, PGresult *take_result)
     if (strcmp(PQcmdTuples(result), "0") == 0) {
         /* Someone has moved the cursor, or removed the subscription. */
         s->reload = true;
-        source_reload(s->source);
+        source_wants_reload(s->source);
     }
 }
 

@@ -173,7 +173,7 @@ static void note_blocked(struct blocking *blocking)
         subscription_settle(s, item);
     }
     if (count != blocking->parked)
-        source_reload(s->source);
+        source_wants_reload(s->source);
 }
 
 static void on_blocked(void *context, const char *sqlstate)

@@ -1,16 +1,16 @@
 /* See source.h. */
 #include "outbox-relay/source.h"
 #include "outbox-relay/cloudevent.h"
-#include "outbox-relay/configuration.h"
 #include "outbox-relay/cursor_store.h"
 #include "outbox-relay/lag.h"
 #include "outbox-relay/lane.h"
-#include "outbox-relay/maintain.h"
+#include "outbox-relay/lease.h"
+#include "outbox-relay/maintenance.h"
 #include "outbox-relay/parked_count.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
+#include "outbox-relay/reload.h"
 #include "outbox-relay/retry.h"
-#include "outbox-relay/session.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/subscription.h"
 #include "outbox-relay/wake.h"
@@ -24,7 +24,6 @@
 
 #define US_PER_MS INT64_C(1000)
 #define US_PER_S INT64_C(1000000)
-#define CONFIG_POLL_US (5 * US_PER_S) /* poll mode has no notifications */
 #define REMIND_US (600 * US_PER_S)
 #define LAST_WRITES_US US_PER_S /* when the time for a graceful stop is over */
 #define RECONNECT_BASE_MS 100
@@ -66,12 +65,10 @@ static void set_state(struct source *source, enum source_state state)
  * the answers still to come find their subscriptions alive. */
 static void drop_all(struct source *source)
 {
-    session_close(source);
+    lease_close(source);
     wake_stop(source);
     cursor_store_stop(source);
-    maintain_stop(source);
-    loop_timer_stop(source->loop, &source->secret_timer);
-    loop_timer_stop(source->loop, &source->config_timer);
+    maintenance_stop(source);
     parked_count_stop(source);
     lag_stop(source);
     readers_free(source);
@@ -82,15 +79,14 @@ static void drop_all(struct source *source)
         metrics_gone(&source->metrics, s->name);
         subscription_free(s);
     }
-    configuration_free(source);
-    source->reload_wanted = source->reload_in_flight = false;
+    reload_stop(source);
 }
 
 static void on_reconnect(void *context)
 {
     struct source *source = context;
     counter_add(&source->metrics.reconnects, 1);
-    session_open(source);
+    lease_open(source);
 }
 
 /* What an operator may do about it; NULL: nothing but wait. */
@@ -152,13 +148,13 @@ static void on_standby(struct source *source)
 
 static void on_work_opened(struct source *source)
 {
-    configuration_load(source);
+    reload_start(source);
 }
 
 static void on_elected(struct source *source)
 {
     counter_add(&source->metrics.elections, 1);
-    session_elected(source);
+    lease_hold(source);
     set_state(source, SOURCE_LOADING);
     if (source->polling)
         on_work_opened(source);
@@ -172,9 +168,8 @@ static void on_loaded(struct source *source)
         return;
     set_state(source, SOURCE_ACTIVE);
     forget_told(source);
-    maintain_start(source);
-    if (source->polling)
-        loop_timer_start(source->loop, &source->config_timer, CONFIG_POLL_US);
+    maintenance_start(source);
+    reload_poll(source);
     wake_start(source);
 }
 
@@ -184,17 +179,6 @@ static const struct source_events EVENTS = {
     .work_opened = on_work_opened,
     .loaded = on_loaded,
 };
-
-/* Timers -----------------------------------------------------------------------------------------
- */
-
-static void on_config_timer(void *context)
-{
-    struct source *source = context;
-    source_reload(source);
-    if (source->polling)
-        loop_timer_start(source->loop, &source->config_timer, CONFIG_POLL_US);
-}
 
 /* Stop -------------------------------------------------------------------------------------------
  */
@@ -264,7 +248,7 @@ static void turn_stopping(struct source *source)
     if (source->cursors_in_flight)
         return;
     source->resigning = true;
-    session_resign(source, on_resigned);
+    lease_resign(source, on_resigned);
 }
 
 /* Turn -------------------------------------------------------------------------------------------
@@ -272,9 +256,7 @@ static void turn_stopping(struct source *source)
 
 static void turn_active(struct source *source)
 {
-    configuration_settle(source);
-    if (source->reload_wanted)
-        configuration_load(source);
+    reload_turn(source);
     /* First, so that the server reads while requests are built here. */
     readers_tick(source);
     bool kick = source->kick;
@@ -335,16 +317,15 @@ static void init_timers(struct source *source)
     source->reconnect_timer = (struct timer){.fire = on_reconnect, .context = source};
     source->stop_timer = (struct timer){.fire = on_stop_timer, .context = source};
     cursor_store_init(source);
-    maintain_init(source);
-    source->secret_timer = (struct timer){.fire = on_config_timer, .context = source};
-    source->config_timer = (struct timer){.fire = on_config_timer, .context = source};
+    maintenance_init(source);
+    reload_init(source);
 }
 
 static void source_free(struct source *source)
 {
     if (!source)
         return;
-    session_release(source);
+    lease_release(source);
     transport_free(source->transport);
     loop_free(source->loop);
     metrics_release(&source->metrics);
@@ -369,7 +350,7 @@ static int init_parts(struct source *source)
             .connect_timeout_ms = source->settings->connect_timeout_ms,
         },
         &source->transport);
-    return ret < 0 ? ret : session_init(source);
+    return ret < 0 ? ret : lease_init(source);
 }
 
 int source_new(const char *name, const char *conninfo, const struct relay_settings *settings,
@@ -406,7 +387,7 @@ static void *thread_main(void *argument)
 {
     struct source *source = argument;
     loop_after(source->loop, turn, source);
-    session_open(source);
+    lease_open(source);
     int ret = loop_run(source->loop);
     if (ret < 0)
         log_error("event loop failed", LOG_TEXT("source", source->name), LOG_INT("errno", -ret));

@@ -1,5 +1,5 @@
-/* See session.h. */
-#include "outbox-relay/session.h"
+/* See lease.h. */
+#include "outbox-relay/lease.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"
@@ -192,7 +192,7 @@ static void on_lease_timer(void *context)
         stand_for_election(source);
 }
 
-void session_elected(struct source *source)
+void lease_hold(struct source *source)
 {
     note_alive(source);
     loop_timer_start(source->loop, &source->lease_timer, beat_us(source));
@@ -232,7 +232,7 @@ static void on_notified(void *context, const char *channel)
     if (source->state != SOURCE_ACTIVE)
         return; /* everything is read anyway when it becomes active */
     if (strcmp(channel, "outbox_control") == 0)
-        source_reload(source);
+        source_wants_reload(source);
     else
         wake_notified(source);
 }
@@ -263,7 +263,7 @@ static const char *const WORK_SETUP[] = {
     NULL,
 };
 
-int session_init(struct source *source)
+int lease_init(struct source *source)
 {
     struct pg_settings settings = {
         .conninfo = source->conninfo,
@@ -295,7 +295,7 @@ int session_init(struct source *source)
     return source->session ? 0 : -ENOMEM;
 }
 
-void session_release(struct source *source)
+void lease_release(struct source *source)
 {
     pg_free(source->session);
     pg_free(source->work);
@@ -304,7 +304,7 @@ void session_release(struct source *source)
     source->session_setup[0] = NULL;
 }
 
-void session_open(struct source *source)
+void lease_open(struct source *source)
 {
     struct pg *first = source->polling ? source->work : source->session;
     int ret = pg_open(first);
@@ -312,7 +312,7 @@ void session_open(struct source *source)
         source_fail(source, "no thread or memory to connect");
 }
 
-void session_close(struct source *source)
+void lease_close(struct source *source)
 {
     loop_timer_stop(source->loop, &source->lease_timer);
     source->epoch = 0;
@@ -323,7 +323,7 @@ void session_close(struct source *source)
         pg_close(source->session);
 }
 
-void session_resign(struct source *source, void (*done)(void *context, const char *sqlstate))
+void lease_resign(struct source *source, void (*done)(void *context, const char *sqlstate))
 {
     const char *values[] = {source->epoch_text};
     pg_send(source->work, &RESIGN, values, NULL, NULL);
