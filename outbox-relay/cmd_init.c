@@ -2,6 +2,7 @@
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/commands.h"
 #include "outbox-relay/emit_function.h"
+#include "shared/base/cleanup.h"
 
 #include "shared/base/log.h"
 #include "shared/db/migrate.h"
