@@ -78,7 +78,7 @@ lint-docs: $(CONFIG_PROGRAMS:%=$(BUILD)/bin/%)
 lint: lint-links
 .PHONY: lint-links
 lint-links: $(PROGRAMS)
-	$(call quiet,CHECK,what programs link)scripts/check-links $(BUILD)/bin
+	$(call quiet,CHECK,what programs link)scripts/check-libraries $(BUILD)/bin
 
 lint-sql: $(LINT)/sql.ok
 $(LINT)/sql.ok: $(SERVICES:%=$(BUILD)/bin/%) scripts/check-sql-comments
