@@ -31,8 +31,13 @@ static void vectors_of_rfc_4648(void **state)
 static void url_alphabet_has_no_padding(void **state)
 {
     unsigned char bytes[8];
+    char text[8];
     size_t length = 0;
     (void)state;
+    base64_encode_url("\xfb\xff", 2, text);
+    assert_string_equal(text, "-_8");
+    base64_encode_url("\xfb\xff\xfe", 3, text);
+    assert_string_equal(text, "-__-");
     assert_int_equal(base64_decode(BASE64_URL, "-_8", 3, bytes, sizeof(bytes), &length), 0);
     assert_int_equal(length, 2);
     assert_memory_equal(bytes, "\xfb\xff", 2);
