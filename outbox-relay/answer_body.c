@@ -1,5 +1,6 @@
 /* See answer_body.h. */
 #include "outbox-relay/answer_body.h"
+#include "outbox-relay/buffer.h"
 
 /* This much is kept of an answer, which is plenty for an error's text, and its memory between
  * requests; more is kept of an answer that may name the failed events of a batch. */

@@ -1,15 +1,13 @@
 /* See breaker.h. One function changes the state. */
 #include "outbox-relay/breaker.h"
 #include "outbox-relay/backoff.h"
-#include "outbox-relay/lane.h"
-#include "outbox-relay/settle.h"
-#include "outbox-relay/source.h"
+#include "outbox-relay/endpoint_store.h"
 #include "shared/base/log.h"
 
 static void set_state(struct subscription *s, enum breaker state)
 {
     s->breaker = state;
-    stat_set(&s->stats->breaker, state);
+    gauge_set(&s->metrics->breaker, state);
 }
 
 /* Time for a probe: the next lane that has work may send one request. */
@@ -17,7 +15,7 @@ static void on_timer(void *context)
 {
     struct subscription *s = context;
     set_state(s, BREAKER_HALF_OPEN);
-    lanes_kick(s);
+    source_wants_turn(s->source);
 }
 
 void breaker_init(struct subscription *s)
@@ -45,7 +43,7 @@ void breaker_success(struct subscription *s)
         LOG_TEXT("subscription", s->name), LOG_INT("failures", s->failures));
     s->failures = 0;
     set_state(s, BREAKER_CLOSED);
-    settle_breaker(s, NULL);
+    endpoint_store_breaker(s, NULL);
     source_wants_turn(s->source); /* which kicks the lanes */
 }
 
@@ -62,7 +60,7 @@ void breaker_failure(struct subscription *s, const char *error, int64_t retry_af
     if (s->breaker != BREAKER_OPEN)
         s->failures++;
     int64_t wait_ms = probe_wait_ms(settings->breaker_base_ms, settings->breaker_max_ms,
-        s->failures, retry_after_s, random_next(&s->source->random));
+        s->failures, retry_after_s, source_random(s->source));
     /* Those that were under way when it opened may ask for a longer wait, never end one. */
     if (s->breaker == BREAKER_OPEN &&
         (retry_after_s <= 0 || s->breaker_timer.due_us >= loop_now(loop) + wait_ms * 1000))
@@ -73,5 +71,5 @@ void breaker_failure(struct subscription *s, const char *error, int64_t retry_af
             LOG_INT("retry_in_ms", wait_ms));
     set_state(s, BREAKER_OPEN);
     loop_timer_start(loop, &s->breaker_timer, wait_ms * 1000);
-    settle_breaker(s, error);
+    endpoint_store_breaker(s, error);
 }

@@ -3,7 +3,7 @@
 #ifndef RELAY_BREAKER_H
 #define RELAY_BREAKER_H
 
-#include "outbox-relay/subscription.h"
+#include "outbox-relay/core.h"
 
 void breaker_init(struct subscription *subscription);
 

@@ -183,7 +183,7 @@ static int print_command_help(const struct cli_command *command)
     printf("\nOptions:\n");
     for (size_t i = 0; i < command->option_count; i++)
         print_option(&command->options[i]);
-    print_option_line("  -h, --help", "print this help and exit");
+    print_option_line("  -h, --help", "print help and exit");
     printf(EXIT_STATUSES);
     return CLI_OK;
 }
@@ -191,11 +191,11 @@ static int print_command_help(const struct cli_command *command)
 static int print_help(const struct cli_command *const *commands, size_t count)
 {
     printf("usage: " PROGRAM " COMMAND [options]\n\n"
-           "Delivers the events of PostgreSQL transactional outboxes over HTTP.\n\nCommands:\n");
+           "Deliver the events of PostgreSQL transactional outboxes over HTTP.\n\nCommands:\n");
     for (size_t i = 0; i < count; i++)
         printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
     printf("\nOptions:\n");
-    print_option_line("  -h, --help", "print this help and exit");
+    print_option_line("  -h, --help", "print help and exit");
     print_option_line("  --version", "print the version and exit");
     printf("\nRun '" PROGRAM " COMMAND --help' for details.\n" EXIT_STATUSES);
     return CLI_OK;

@@ -1,5 +1,7 @@
 /* See cloudevent.h. Once for every event sent: no allocation, no JSON tree. */
 #include "outbox-relay/cloudevent.h"
+#include "outbox-relay/buffer.h"
+#include "shared/base/cleanup.h"
 
 #include <inttypes.h>
 #include <stdio.h>

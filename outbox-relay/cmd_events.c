@@ -1,6 +1,7 @@
 /* outbox-relay events and dead: events with what became of them. */
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
+#include "shared/base/cleanup.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* outbox-relay healthcheck: for images that have no HTTP client. */
 #include "outbox-relay/address.h"
 #include "outbox-relay/commands.h"
+#include "shared/base/cleanup.h"
 
 #include "shared/base/healthcheck.h"
 

@@ -2,6 +2,7 @@
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/commands.h"
 #include "outbox-relay/emit_function.h"
+#include "shared/base/cleanup.h"
 
 #include "shared/base/log.h"
 #include "shared/db/migrate.h"
@@ -71,10 +72,25 @@ static int check_schema(const struct cli_arguments *arguments, PGconn *connectio
         "from public.schema_migration where set_name = 'outbox'\", then outbox-relay init again");
 }
 
+/* Grants change catalog rows, on which a second init would fail while it is at it: it waits, by the
+ * lock of outbox.maintain(), which creates tables. */
+static PGresult *query_grant_roles(const struct cli_arguments *arguments, PGconn *connection)
+{
+    static const char lock[] = "select pg_advisory_xact_lock(1329747032, 3)";
+    if (!cli_begin(arguments, connection))
+        return NULL;
+    AUTO_RESULT PGresult *locked = cli_query(arguments, connection, lock, NULL, 0);
+    PGresult *result =
+        locked ? cli_query(arguments, connection, "select outbox.grant_roles()", NULL, 0) : NULL;
+    if (!result || cli_commit(arguments, connection))
+        return result;
+    PQclear(result);
+    return NULL;
+}
+
 static int grant_roles(const struct cli_arguments *arguments, PGconn *connection)
 {
-    AUTO_RESULT PGresult *result =
-        cli_query(arguments, connection, "select outbox.grant_roles()", NULL, 0);
+    AUTO_RESULT PGresult *result = query_grant_roles(arguments, connection);
     if (!result)
         return CLI_FAILED;
     const char *missing = strchr(PQgetvalue(result, 0, 0), ':');

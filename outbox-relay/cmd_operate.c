@@ -2,6 +2,7 @@
  */
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
+#include "shared/base/cleanup.h"
 #include "shared/db/result.h"
 
 #include <string.h>

@@ -2,9 +2,10 @@
 #include "outbox-relay/address.h"
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/commands.h"
-#include "outbox-relay/progress.h"
-#include "outbox-relay/relay_metrics.h"
+#include "outbox-relay/drain_display.h"
+#include "outbox-relay/metrics_page.h"
 #include "outbox-relay/source.h"
+#include "shared/base/cleanup.h"
 #include "shared/base/log.h"
 #include "shared/http/http.h"
 
@@ -49,7 +50,7 @@ static int add_source(const struct cli_arguments *arguments, struct run *run, co
         return cli_complain(arguments, CLI_USAGE_ERROR,
             "the source name \"%s\" must be 1 to 63 letters, digits, '.', '_' or '-'", name);
     for (size_t i = 0; i < run->count; i++)
-        if (strcmp(run->sources[i]->name, name) == 0)
+        if (strcmp(source_name(run->sources[i]), name) == 0)
             return cli_complain(arguments, CLI_USAGE_ERROR, "two sources are named %s", name);
     char mistake[CLI_MISTAKE_SIZE];
     if (!cli_check_dsn(equals + 1, mistake))
@@ -96,7 +97,7 @@ static int start_server(const struct cli_arguments *arguments, struct run *run)
         .max_connections = 32,
         .max_body = 1024,
         .idle_timeout_s = 30,
-        .ready = relay_ready,
+        .ready = metrics_page_ready,
     };
     int ret = http_server_start(&settings, &run->server);
     if (ret < 0)
@@ -128,16 +129,16 @@ static int start_sources(const struct cli_arguments *arguments, struct run *run)
         int ret = source_start(source);
         if (ret < 0)
             return cli_complain(
-                arguments, CLI_FAILED, "source %s: %s", source->name, strerror(-ret));
-        log_info(
-            "watching", LOG_TEXT("source", source->name), LOG_TEXT("wake", run->settings.wake));
+                arguments, CLI_FAILED, "source %s: %s", source_name(source), strerror(-ret));
+        log_info("watching", LOG_TEXT("source", source_name(source)),
+            LOG_TEXT("wake", run->settings.wake));
     }
     return CLI_OK;
 }
 
 static void stop_sources(struct run *run)
 {
-    relay_metrics_stop();
+    metrics_page_stop();
     for (size_t i = 0; i < run->started; i++)
         source_stop(run->sources[i]);
     for (size_t i = 0; i < run->count; i++)
@@ -148,14 +149,14 @@ static void stop_sources(struct run *run)
 static int wait_for_stop(const struct run *run, const sigset_t *signals)
 {
     int signal_number = -1;
-    struct progress progress = {0};
+    struct drain_display display = {0};
     if (!isatty(STDOUT_FILENO)) {
         sigwait(signals, &signal_number);
         return signal_number;
     }
     const struct timespec pause = {.tv_nsec = PROGRESS_EVERY_NS};
     while ((signal_number = sigtimedwait(signals, NULL, &pause)) < 0)
-        progress_show(&progress, stdout, run->sources, run->count);
+        drain_display_show(&display, stdout, run->sources, run->count);
     return signal_number;
 }
 
@@ -163,7 +164,7 @@ static int relay(const struct cli_arguments *arguments, struct run *run)
 {
     sigset_t signals;
     block_signals(&signals);
-    relay_metrics_start(run->sources, run->count);
+    metrics_page_start(run->sources, run->count);
     int status = start_server(arguments, run);
     if (status == CLI_OK)
         status = start_sources(arguments, run);

@@ -1,6 +1,7 @@
 /* outbox-relay secrets: which there are (never their values), and rotation. */
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
+#include "shared/base/cleanup.h"
 #include "shared/db/result.h"
 
 static const char LIST_SQL[] =

@@ -1,6 +1,7 @@
 /* outbox-relay status: how far each subscription is, once or again and again. */
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
+#include "shared/base/cleanup.h"
 #include "shared/db/result.h"
 
 #include <errno.h>

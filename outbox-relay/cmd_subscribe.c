@@ -3,6 +3,7 @@
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
+#include "shared/base/cleanup.h"
 #include "shared/base/utf8.h"
 #include "shared/base/webhook.h"
 #include "shared/db/result.h"

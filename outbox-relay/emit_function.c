@@ -1,6 +1,7 @@
 /* Replaces outbox.emit() by the native function, and back. */
 #include "outbox-relay/emit_function.h"
 #include "outbox-relay/cli_db.h"
+#include "shared/base/cleanup.h"
 
 #include "shared/db/migrate.h"
 #include "shared/db/result.h"

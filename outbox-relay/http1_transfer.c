@@ -1,10 +1,12 @@
 /* See http1_transfer.h. */
 #include "outbox-relay/http1_transfer.h"
 #include "outbox-relay/answer_body.h"
+#include "outbox-relay/buffer.h"
 #include "outbox-relay/curl_loop.h"
 #include "outbox-relay/http1.h"
 #include "outbox-relay/retry_after.h"
 #include "outbox-relay/url.h"
+#include "shared/base/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,5 +1,6 @@
 /* outbox-relay: delivers the events of PostgreSQL transactional outboxes over HTTP. */
 #include "outbox-relay/commands.h"
+#include "shared/base/cleanup.h"
 
 #include "shared/base/log.h"
 

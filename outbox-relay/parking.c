@@ -1,11 +1,12 @@
 /* See parking.h. */
 #include "outbox-relay/parking.h"
 #include "outbox-relay/backoff.h"
-#include "outbox-relay/figures.h"
-#include "outbox-relay/lane.h"
+#include "outbox-relay/buffer.h"
+#include "outbox-relay/lane_queue.h"
+#include "outbox-relay/parked_count.h"
 #include "outbox-relay/pg_text.h"
-#include "outbox-relay/source.h"
 #include "outbox-relay/statements.h"
+#include "outbox-relay/subscription.h"
 #include "shared/base/log.h"
 #include "shared/db/result.h"
 
@@ -23,16 +24,11 @@ static void fence_parked(struct subscription *s)
     pg_send(s->source->work, &FENCE_PARKED, values, NULL, NULL);
 }
 
-bool parking_is_full(const struct subscription *s)
-{
-    return s->parked.count > (size_t)s->source->settings->max_parked_keys;
-}
-
 /* The end is told when a tenth of the limit is free: one key more or less is no news. */
 void parking_tell_full(struct subscription *s)
 {
     size_t limit = (size_t)s->source->settings->max_parked_keys;
-    if (!s->full_told && parking_is_full(s)) {
+    if (!s->full_told && subscription_is_full(s)) {
         s->full_told = true;
         log_warn("too many keys are parked, no more events are read",
             LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
@@ -75,7 +71,7 @@ static bool parking_done(struct parking *parking, const char *sqlstate)
         source_write_failed(s->source, sqlstate);
         return false;
     }
-    figures_count_parked(s->source);
+    parked_count_soon(s->source);
     source_wants_turn(s->source);
     return true;
 }
@@ -106,8 +102,7 @@ static void schedule_retry(struct subscription *s, int64_t wait_ms)
 
 static int64_t next_wait(struct subscription *s, int attempts)
 {
-    return retry_wait_ms(
-        s->retry_base_ms, s->retry_max_ms, attempts, random_next(&s->source->random));
+    return retry_wait_ms(s->retry_base_ms, s->retry_max_ms, attempts, source_random(s->source));
 }
 
 static void log_dead(
@@ -180,7 +175,7 @@ static void note_blocked(struct blocking *blocking)
         subscription_settle(s, item);
     }
     if (count != blocking->parked)
-        source_reload(s->source);
+        source_wants_reload(s->source);
 }
 
 static void on_blocked(void *context, const char *sqlstate)
@@ -193,7 +188,7 @@ static void on_blocked(void *context, const char *sqlstate)
         source_write_failed(s->source, sqlstate);
     } else {
         note_blocked(blocking);
-        figures_count_parked(s->source);
+        parked_count_soon(s->source);
         source_wants_turn(s->source);
     }
     free(blocking);
@@ -382,7 +377,7 @@ static void on_parked_loaded(void *context, const char *sqlstate)
     if (sqlstate)
         source_write_failed(s->source, sqlstate);
     else
-        lanes_kick(s);
+        source_wants_turn(s->source);
 }
 
 void parking_unload(struct subscription *s)

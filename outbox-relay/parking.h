@@ -3,7 +3,7 @@
 #ifndef RELAY_PARKING_H
 #define RELAY_PARKING_H
 
-#include "outbox-relay/subscription.h"
+#include "outbox-relay/core.h"
 
 /* The event of an ordinary lane was refused: parks it, dead at once when `permanent` or when its
  * attempts are used up, and settles it. `error` is copied. */
@@ -19,8 +19,6 @@ void parking_delivered(struct subscription *subscription, struct item *item);
 void parking_refused(struct subscription *subscription, struct item *item, int status,
     const char *error, bool permanent);
 
-/* Whether so many keys are held back that nothing more is to be read. */
-bool parking_is_full(const struct subscription *subscription);
 /* Once a turn: logs that it has become full, and that it no longer is. */
 void parking_tell_full(struct subscription *subscription);
 

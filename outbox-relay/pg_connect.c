@@ -1,6 +1,7 @@
 /* See pg_connect.h. The thread owns nothing of the relay but its job; the job's last holder (thread
  * or loop) frees it. */
 #include "outbox-relay/pg_connect.h"
+#include "shared/base/cleanup.h"
 #include "shared/db/result.h"
 
 #include <errno.h>

@@ -1,7 +1,9 @@
 /* See reader.h. */
 #include "outbox-relay/reader.h"
+#include "outbox-relay/cursor_store.h"
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/statements.h"
+#include "outbox-relay/subscription.h"
 #include "outbox-relay/wake.h"
 #include "shared/db/result.h"
 
@@ -53,6 +55,7 @@ static struct reader *reader_new(struct source *source, const struct cursor *cur
     reader->due = true;
     reader->next = source->readers;
     source->readers = reader;
+    source->reader_count++;
     return reader;
 }
 
@@ -62,6 +65,7 @@ static void reader_free(struct source *source, struct reader *reader)
     while (*link != reader)
         link = &(*link)->next;
     *link = reader->next;
+    source->reader_count--;
     for (size_t i = 0; source->tick && i < source->tick->count; i++)
         if (source->tick->parts[i].reader == reader)
             source->tick->parts[i].reader = NULL;
@@ -119,12 +123,6 @@ void readers_free(struct source *source)
     if (source->tick)
         tick_free(source->tick);
     source->tick = NULL;
-}
-
-void readers_all_due(struct source *source)
-{
-    for (struct reader *reader = source->readers; reader; reader = reader->next)
-        reader->due = true;
 }
 
 /* Splitting and merging
@@ -285,7 +283,7 @@ static int finish_part(struct tick *tick, struct tick_part *part)
     int ret = 0;
     for (struct subscription *s = reader->members; s && ret == 0; s = s->next_in_reader)
         ret = subscription_take(s, read, &reader->cursor);
-    stat_add(&source->stats.events_read, read->count);
+    counter_add(&source->metrics.events_read, read->count);
     enum tick_outcome outcome = TICK_SOME;
     if (read->count == 0)
         outcome = TICK_EMPTY;
@@ -361,7 +359,7 @@ static void send_mark(struct source *source)
         return;
     char position[NUMBER_SIZE];
     const char *values[] = {number_text(source->last_id, position)};
-    pg_send(source->work, &TAKE_MARK, values, source_on_mark, source);
+    pg_send(source->work, &TAKE_MARK, values, cursor_store_on_mark, source);
     pg_commit(source->work, NULL, NULL);
 }
 
@@ -382,11 +380,21 @@ static void send_tick(struct tick *tick)
     }
     pg_send(source->work, &READ_COMMIT, NULL, NULL, NULL);
     pg_commit(source->work, on_tick_done, tick);
-    stat_add(&source->stats.reads, 1);
+    counter_add(&source->metrics.reads, 1);
+}
+
+static void note_wanted(struct source *source)
+{
+    if (!source->read_wanted)
+        return;
+    source->read_wanted = false;
+    for (struct reader *reader = source->readers; reader; reader = reader->next)
+        reader->due = true;
 }
 
 bool readers_tick(struct source *source)
 {
+    note_wanted(source);
     if (source->tick)
         return true;
     struct tick *tick = calloc(1, sizeof(*tick));

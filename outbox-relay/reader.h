@@ -4,7 +4,7 @@
 #ifndef RELAY_READER_H
 #define RELAY_READER_H
 
-#include "outbox-relay/source.h"
+#include "outbox-relay/core.h"
 #include "shared/base/cleanup.h"
 
 struct reader {
@@ -19,9 +19,6 @@ MUST_CHECK int reader_join(struct subscription *subscription);
 /* Takes it out; an empty reader is freed, after the tick it may be in. */
 void reader_leave(struct subscription *subscription);
 void readers_free(struct source *source);
-
-/* There may be new events: all readers are due. */
-void readers_all_due(struct source *source);
 
 /* Whether the reader, which may be NULL, would read on and can't, because a member has no room. */
 bool reader_is_stuck(const struct source *source, const struct reader *reader);

@@ -1,17 +1,19 @@
 /* See source.h. */
 #include "outbox-relay/source.h"
-#include "outbox-relay/allow.h"
 #include "outbox-relay/backoff.h"
+#include "outbox-relay/buffer.h"
 #include "outbox-relay/cloudevent.h"
-#include "outbox-relay/configuration.h"
-#include "outbox-relay/figures.h"
+#include "outbox-relay/cursor_store.h"
+#include "outbox-relay/lag.h"
 #include "outbox-relay/lane.h"
-#include "outbox-relay/maintain.h"
+#include "outbox-relay/lease.h"
+#include "outbox-relay/maintenance.h"
+#include "outbox-relay/parked_count.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
-#include "outbox-relay/session.h"
-#include "outbox-relay/settle.h"
+#include "outbox-relay/reload.h"
 #include "outbox-relay/statements.h"
+#include "outbox-relay/subscription.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"
 #include "shared/db/result.h"
@@ -24,18 +26,15 @@
 
 #define US_PER_MS INT64_C(1000)
 #define US_PER_S INT64_C(1000000)
-#define CURSOR_EVERY_US (200 * US_PER_MS)
-#define CONFIG_POLL_US (5 * US_PER_S) /* poll mode has no notifications */
 #define REMIND_US (600 * US_PER_S)
 #define LAST_WRITES_US US_PER_S /* when the time for a graceful stop is over */
 #define RECONNECT_BASE_MS 100
 #define RECONNECT_MAX_MS 10000
-#define SMALLEST_SHARE ((size_t)256 * 1024)
 
 /* State ------------------------------------------------------------------------------------------
  */
 
-const char *source_state_name(enum source_state state)
+static const char *state_name(enum source_state state)
 {
     static const char *const NAMES[] = {
         [SOURCE_CONNECTING] = "connecting",
@@ -55,64 +54,41 @@ static void set_state(struct source *source, enum source_state state)
     /* On the way to the others; while that fails again and again the failure is told. */
     bool passing = state == SOURCE_CONNECTING || state == SOURCE_LOADING;
     LOG_AT(passing ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "source", LOG_TEXT("source", source->name),
-        LOG_TEXT("state", source_state_name(state)),
-        LOG_TEXT("before", source_state_name(source->state)), LOG_INT("epoch", source->epoch));
+        LOG_TEXT("state", state_name(state)), LOG_TEXT("before", state_name(source->state)),
+        LOG_INT("epoch", source->epoch));
     source->state = state;
-    stat_set(&source->stats.leader, state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
-    stat_set(&source->stats.epoch, source->epoch);
-    stat_set(&source->stats.connected,
+    gauge_set(&source->metrics.leader, state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
+    gauge_set(&source->metrics.epoch, source->epoch);
+    gauge_set(&source->metrics.connected,
         state == SOURCE_STANDBY || state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
-}
-
-void source_fail(struct source *source, const char *reason)
-{
-    if (!source->failure)
-        source->failure = strdup(reason);
-    if (!source->failure)
-        abort(); /* a few bytes */
-}
-
-void source_write_failed(struct source *source, const char *sqlstate)
-{
-    char text[sizeof(source->refusal) + 64];
-    if (strcmp(sqlstate, FENCED_SQLSTATE) == 0) {
-        source_fail(source, "another relay has been elected");
-        return;
-    }
-    snprintf(text, sizeof(text), "the database refused a statement: %s (SQLSTATE %s)",
-        source->refusal, sqlstate);
-    source_fail(source, text);
 }
 
 /* Drops everything that is in memory: the database knows all of it. Connections go first, so that
  * the answers still to come find their subscriptions alive. */
 static void drop_all(struct source *source)
 {
-    session_close(source);
+    lease_close(source);
     wake_stop(source);
-    loop_timer_stop(source->loop, &source->cursor_timer);
-    maintain_stop(source);
-    loop_timer_stop(source->loop, &source->secret_timer);
-    loop_timer_stop(source->loop, &source->config_timer);
-    figures_stop(source);
+    cursor_store_stop(source);
+    maintenance_stop(source);
+    parked_count_stop(source);
+    lag_stop(source);
     readers_free(source);
     while (source->subscriptions) {
         struct subscription *s = source->subscriptions;
         source->subscriptions = s->next;
         s->reader = NULL;
-        figures_gone(source, s->name);
+        metrics_gone(&source->metrics, s->name);
         subscription_free(s);
     }
-    configuration_free(source);
-    source->cursors_in_flight = false;
-    source->reload_wanted = source->reload_in_flight = false;
+    reload_stop(source);
 }
 
 static void on_reconnect(void *context)
 {
     struct source *source = context;
-    stat_add(&source->stats.reconnects, 1);
-    session_open(source);
+    counter_add(&source->metrics.reconnects, 1);
+    lease_open(source);
 }
 
 /* What an operator may do about it; NULL: nothing but wait. */
@@ -157,7 +133,7 @@ static void begin_anew(struct source *source)
     set_state(source, SOURCE_CONNECTING);
     source->failures++;
     int64_t wait_ms = probe_wait_ms(
-        RECONNECT_BASE_MS, RECONNECT_MAX_MS, source->failures, -1, random_next(&source->random));
+        RECONNECT_BASE_MS, RECONNECT_MAX_MS, source->failures, -1, source_random(source));
     loop_timer_start(source->loop, &source->reconnect_timer, wait_ms * US_PER_MS);
 }
 
@@ -165,103 +141,46 @@ static void begin_anew(struct source *source)
  * ------------------------------------------------------------------------------
  */
 
-void source_standby(struct source *source)
+static void on_standby(struct source *source)
 {
     source->failures = 0;
     forget_told(source);
     set_state(source, SOURCE_STANDBY);
 }
 
-void source_elected(struct source *source)
+static void on_work_opened(struct source *source)
 {
-    stat_add(&source->stats.elections, 1);
-    session_elected(source);
+    reload_start(source);
+}
+
+static void on_elected(struct source *source)
+{
+    counter_add(&source->metrics.elections, 1);
+    lease_hold(source);
     set_state(source, SOURCE_LOADING);
     if (source->polling)
-        source_work_opened(source);
+        on_work_opened(source);
     else if (pg_open(source->work) < 0)
         source_fail(source, "no thread or memory to connect");
 }
 
-void source_work_opened(struct source *source)
-{
-    configuration_load(source);
-}
-
-void source_loaded(struct source *source)
+static void on_loaded(struct source *source)
 {
     if (source->failure || source->state != SOURCE_LOADING)
         return;
     set_state(source, SOURCE_ACTIVE);
     forget_told(source);
-    maintain_start(source);
-    if (source->polling)
-        loop_timer_start(source->loop, &source->config_timer, CONFIG_POLL_US);
+    maintenance_start(source);
+    reload_poll(source);
     wake_start(source);
 }
 
-void source_wants_turn(struct source *source)
-{
-    source->kick = true;
-}
-
-void source_cursor_moved(struct source *source)
-{
-    if (!timer_running(&source->cursor_timer))
-        loop_timer_start(source->loop, &source->cursor_timer, CURSOR_EVERY_US);
-}
-
-void source_on_mark(void *context, PGresult *take_result)
-{
-    AUTO_RESULT PGresult *result = take_result;
-    struct source *source = context;
-    if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
-        marks_add(&source->marks, strtoull(PQgetvalue(result, 0, 0), NULL, 10),
-            strtoll(PQgetvalue(result, 0, 1), NULL, 10));
-}
-
-void source_reload(struct source *source)
-{
-    source->reload_wanted = true;
-    source->kick = true;
-}
-
-bool source_may_send(const struct source *source)
-{
-    return (source->state == SOURCE_ACTIVE || source->state == SOURCE_STOPPING) &&
-           !source->failure && !source->resigning && !source->stop_overdue &&
-           loop_now(source->loop) < source->lease_until_us;
-}
-
-bool source_allows(const struct source *source, const char *url)
-{
-    return allow_url(source->settings->allow_hosts, url);
-}
-
-size_t source_buffer_share(const struct source *source)
-{
-    size_t readers = 0;
-    for (const struct reader *reader = source->readers; reader; reader = reader->next)
-        readers++;
-    size_t share = (size_t)source->settings->buffer_bytes / (readers ? readers : 1);
-    return share > SMALLEST_SHARE ? share : SMALLEST_SHARE;
-}
-
-/* Timers -----------------------------------------------------------------------------------------
- */
-
-static void on_cursor_timer(void *context)
-{
-    settle_cursors(context);
-}
-
-static void on_config_timer(void *context)
-{
-    struct source *source = context;
-    source_reload(source);
-    if (source->polling)
-        loop_timer_start(source->loop, &source->config_timer, CONFIG_POLL_US);
-}
+static const struct source_events EVENTS = {
+    .standby = on_standby,
+    .elected = on_elected,
+    .work_opened = on_work_opened,
+    .loaded = on_loaded,
+};
 
 /* Stop -------------------------------------------------------------------------------------------
  */
@@ -323,13 +242,15 @@ static void turn_stopping(struct source *source)
         lanes_kick(s);
         parking_write_behind(s);
     }
-    if (anything_under_way(source) || source->resigning)
+    if (anything_under_way(source) || source->resigning) {
+        cursor_store_turn(source);
         return;
-    settle_cursors(source);
+    }
+    cursor_store_write(source);
     if (source->cursors_in_flight)
         return;
     source->resigning = true;
-    session_resign(source, on_resigned);
+    lease_resign(source, on_resigned);
 }
 
 /* Turn -------------------------------------------------------------------------------------------
@@ -337,9 +258,7 @@ static void turn_stopping(struct source *source)
 
 static void turn_active(struct source *source)
 {
-    configuration_settle(source);
-    if (source->reload_wanted)
-        configuration_load(source);
+    reload_turn(source);
     /* First, so that the server reads while requests are built here. */
     readers_tick(source);
     bool kick = source->kick;
@@ -351,15 +270,16 @@ static void turn_active(struct source *source)
         if (s->retry_due)
             parking_load(s);
         parking_tell_full(s);
-        figures_update(s);
+        lag_update(s);
     }
-    figures_watch(source);
+    cursor_store_turn(source);
+    lag_watch(source);
 }
 
 static void turn(void *context)
 {
     struct source *source = context;
-    stat_set(&source->stats.alive_us, loop_now(source->loop));
+    gauge_set(&source->metrics.alive_us, loop_now(source->loop));
     if (source->stop_wanted && source->state < SOURCE_STOPPING)
         begin_stop(source);
     if (source->state == SOURCE_STOPPING) {
@@ -370,6 +290,9 @@ static void turn(void *context)
         begin_anew(source);
     if (source->state == SOURCE_ACTIVE)
         turn_active(source);
+    /* What came up in this turn is not left until something happens. */
+    if (source->failure || (source->kick && source->state == SOURCE_ACTIVE))
+        loop_poke(source->loop);
 }
 
 /* Life -------------------------------------------------------------------------------------------
@@ -395,20 +318,19 @@ static void init_timers(struct source *source)
 {
     source->reconnect_timer = (struct timer){.fire = on_reconnect, .context = source};
     source->stop_timer = (struct timer){.fire = on_stop_timer, .context = source};
-    source->cursor_timer = (struct timer){.fire = on_cursor_timer, .context = source};
-    maintain_init(source);
-    source->secret_timer = (struct timer){.fire = on_config_timer, .context = source};
-    source->config_timer = (struct timer){.fire = on_config_timer, .context = source};
+    cursor_store_init(source);
+    maintenance_init(source);
+    reload_init(source);
 }
 
 static void source_free(struct source *source)
 {
     if (!source)
         return;
-    session_release(source);
+    lease_release(source);
     transport_free(source->transport);
     loop_free(source->loop);
-    figures_release(source);
+    metrics_release(&source->metrics);
     free(source->name);
     free(source->conninfo);
     free(source->source_json);
@@ -430,7 +352,7 @@ static int init_parts(struct source *source)
             .connect_timeout_ms = source->settings->connect_timeout_ms,
         },
         &source->transport);
-    return ret < 0 ? ret : session_init(source);
+    return ret < 0 ? ret : lease_init(source);
 }
 
 int source_new(const char *name, const char *conninfo, const struct relay_settings *settings,
@@ -444,8 +366,11 @@ int source_new(const char *name, const char *conninfo, const struct relay_settin
     source->random =
         (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 30 ^ (uint64_t)(uintptr_t)source;
     source->settings = settings;
+    source->events = &EVENTS;
     source->polling = strcmp(settings->wake, "poll") == 0;
-    figures_init(source);
+    metrics_init(&source->metrics);
+    parked_count_init(source);
+    lag_init(source);
     init_timers(source);
     source->name = strdup(name);
     source->conninfo = strdup(conninfo);
@@ -464,7 +389,7 @@ static void *thread_main(void *argument)
 {
     struct source *source = argument;
     loop_after(source->loop, turn, source);
-    session_open(source);
+    lease_open(source);
     int ret = loop_run(source->loop);
     if (ret < 0)
         log_error("event loop failed", LOG_TEXT("source", source->name), LOG_INT("errno", -ret));
@@ -474,6 +399,22 @@ static void *thread_main(void *argument)
 int source_start(struct source *source)
 {
     return pthread_create(&source->thread, NULL, thread_main, source) == 0 ? 0 : -EAGAIN;
+}
+
+const char *source_name(const struct source *source)
+{
+    return source->name;
+}
+
+struct source_metrics *source_metrics(struct source *source)
+{
+    return &source->metrics;
+}
+
+/* It shows life at each beat of its lease, three times in the time to live. */
+int64_t source_patience_us(const struct source *source)
+{
+    return source->settings->lease_ttl_ms * US_PER_MS;
 }
 
 void source_stop(struct source *source)

@@ -8,7 +8,7 @@
 extern const struct pg_statement READ_BEGIN, READ_TUNE, READ_SNAPSHOT, READ_NEW, READ_LATE,
     READ_PARKED, READ_COMMIT, TAKE_MARK;
 
-/* For the figures, while a reader has no room. */
+/* For the lag, while a reader has no room. */
 extern const struct pg_statement NEWEST_ID, FIRST_UNREAD;
 
 /* Writing: every unit begins with FENCE, or FENCE_PARKED about parked events, which fails with

@@ -1,12 +1,9 @@
 /* See subscription.h. */
 #include "outbox-relay/subscription.h"
 #include "outbox-relay/breaker.h"
-#include "outbox-relay/figures.h"
-#include "outbox-relay/lane.h"
-#include "outbox-relay/parking.h"
-#include "outbox-relay/settle.h"
-#include "outbox-relay/source.h"
+#include "outbox-relay/lane_queue.h"
 #include "outbox-relay/statements.h"
+#include "shared/base/cleanup.h"
 #include "shared/base/log.h"
 
 #include <errno.h>
@@ -55,7 +52,7 @@ int subscription_configure(struct subscription *s, const PGresult *rows, int row
     s->block_on_dead = strcmp(PQgetvalue(rows, row, SUBSCRIPTION_ON_DEAD), "block") == 0;
     const char *state = PQgetvalue(rows, row, SUBSCRIPTION_STATE);
     s->active = strcmp(state, "active") == 0;
-    stat_set(&s->stats->state, s->active ? 0 : strcmp(state, "paused") == 0 ? 1 : 2);
+    gauge_set(&s->metrics->state, s->active ? 0 : strcmp(state, "paused") == 0 ? 1 : 2);
     s->wanted_in_flight = read_int(rows, row, SUBSCRIPTION_MAX_IN_FLIGHT);
     s->allowed = source_allows(s->source, s->url);
     if (!s->allowed && !was_refused)
@@ -82,7 +79,6 @@ static int set_cursor_back(struct subscription *s, const PGresult *rows, int row
         return -ENOMEM;
     cursor_set_back(&s->settled, read_int64(rows, row, SUBSCRIPTION_REPLAY_TO));
     s->cursor_dirty = true;
-    source_cursor_moved(s->source);
     return 0;
 }
 
@@ -120,8 +116,9 @@ struct subscription *subscription_new(struct source *source, const PGresult *row
     s->retry_timer = (struct timer){.fire = on_retry_timer, .context = s};
     breaker_init(s);
     if (replace_text(&s->name, PQgetvalue(rows, row, SUBSCRIPTION_NAME)) < 0 ||
-        !(s->stats = figures_of(source, s->name)) || subscription_configure(s, rows, row) < 0 ||
-        subscription_set_cursor(s, rows, row) < 0 || lanes_resize(s, s->wanted_in_flight) < 0) {
+        !(s->metrics = metrics_of(&source->metrics, s->name)) ||
+        subscription_configure(s, rows, row) < 0 || subscription_set_cursor(s, rows, row) < 0 ||
+        lanes_resize(s, s->wanted_in_flight) < 0) {
         subscription_free(s);
         return NULL;
     }
@@ -183,11 +180,16 @@ bool subscription_wants(const struct subscription *s, struct text type)
 
 /* ---- Queue ---- */
 
+bool subscription_is_full(const struct subscription *s)
+{
+    return s->parked.count > (size_t)s->source->settings->max_parked_keys;
+}
+
 bool subscription_has_room(const struct subscription *s, size_t bytes)
 {
     if (s->pending_count >= MAX_PENDING || s->reload || s->gone)
         return false;
-    if (parking_is_full(s))
+    if (subscription_is_full(s))
         return false;
     return s->queued_bytes == 0 || s->queued_bytes + bytes <= source_buffer_share(s->source);
 }
@@ -216,10 +218,8 @@ static int take_nothing(struct subscription *s, const struct cursor *after)
     }
     bool moved = after->position != s->settled.position;
     cursor_copy(&s->settled, after);
-    if (moved) {
+    if (moved)
         s->cursor_dirty = true;
-        source_cursor_moved(s->source);
-    }
     return 0;
 }
 
@@ -326,7 +326,6 @@ static void advance_within(struct subscription *s, struct pending *pending)
     if (pending->settled == before)
         return;
     s->cursor_dirty = true;
-    source_cursor_moved(s->source);
 }
 
 static void advance_settled(struct subscription *s)
@@ -343,7 +342,6 @@ static void advance_settled(struct subscription *s)
     }
     if (s->pending_head)
         advance_within(s, s->pending_head);
-    source_cursor_moved(s->source);
 }
 
 static void forget_parked(struct subscription *s, struct pending *pending)

@@ -2,6 +2,7 @@
  * nothing. */
 #include "outbox-relay/transport.h"
 #include "outbox-relay/answer_body.h"
+#include "outbox-relay/buffer.h"
 #include "outbox-relay/curl_loop.h"
 #include "outbox-relay/curl_transfer.h"
 #include "outbox-relay/http1_transfer.h"

@@ -1,5 +1,6 @@
 /* See url.h. */
 #include "outbox-relay/url.h"
+#include "shared/base/cleanup.h"
 
 #include <curl/curl.h>
 #include <errno.h>

@@ -1,6 +1,5 @@
 /* See wake.h. */
 #include "outbox-relay/wake.h"
-#include "outbox-relay/reader.h"
 #include "outbox-relay/statements.h"
 #include "shared/db/result.h"
 
@@ -19,13 +18,7 @@
 static void set_state(struct source *source, enum wake_state state)
 {
     source->wake.state = state;
-    stat_set(&source->stats.asleep, state == WAKE_ASLEEP);
-}
-
-static void poll_now(struct source *source)
-{
-    readers_all_due(source);
-    source_wants_turn(source);
+    gauge_set(&source->metrics.asleep, state == WAKE_ASLEEP);
 }
 
 static void on_timer(void *context)
@@ -33,9 +26,9 @@ static void on_timer(void *context)
     struct source *source = context;
     if (source->wake.state == WAKE_ASLEEP) {
         set_state(source, WAKE_FINAL); /* the lock is held: as before a sleep */
-        stat_add(&source->stats.wakes_poll, 1);
+        counter_add(&source->metrics.wakes_poll, 1);
     }
-    poll_now(source);
+    source_wants_read(source);
 }
 
 static void wait_us(struct source *source, int64_t delay_us)
@@ -66,7 +59,7 @@ static void on_sleep_lock(void *context, PGresult *take_result)
     if (*PQgetvalue(result, 0, 0) == 't') {
         wake->refusals = 0;
         set_state(source, WAKE_FINAL);
-        poll_now(source);
+        source_wants_read(source);
         return;
     }
     /* An emitter is in flight: it has seen a relay that is awake, so look again soon. */
@@ -90,7 +83,7 @@ static void after_empty_tick(struct source *source)
     else if (wake->state == WAKE_FINAL && wake->tick_locked)
         fall_asleep(source);
     else if (wake->state == WAKE_FINAL)
-        poll_now(source); /* it began before the lock was there */
+        source_wants_read(source); /* it began before the lock was there */
     else if (wake->state == WAKE_AWAKE && ++wake->idle_reads < IDLE_READS)
         wait_us(source, IDLE_WAIT_US);
     else if (wake->state == WAKE_AWAKE)
@@ -125,7 +118,7 @@ void wake_after_tick(struct source *source, enum tick_outcome outcome, int64_t t
         wake_up(source);
     }
     if (outcome == TICK_MANY)
-        poll_now(source);
+        source_wants_read(source);
     else
         wait_us(source, next_pace_us(wake, took_us));
 }
@@ -133,20 +126,20 @@ void wake_after_tick(struct source *source, enum tick_outcome outcome, int64_t t
 void wake_notified(struct source *source)
 {
     struct wake *wake = &source->wake;
-    stat_add(&source->stats.wakes_notify, 1);
+    counter_add(&source->metrics.wakes_notify, 1);
     if (wake->state != WAKE_ASLEEP && wake->state != WAKE_FINAL)
         return; /* on its way to a read already */
     wake->idle_reads = 0;
     loop_timer_stop(source->loop, &wake->timer);
     wake_up(source);
-    poll_now(source);
+    source_wants_read(source);
 }
 
 void wake_start(struct source *source)
 {
     source->wake = (struct wake){.timer = {.fire = on_timer, .context = source}};
     set_state(source, WAKE_AWAKE);
-    poll_now(source);
+    source_wants_read(source);
 }
 
 void wake_stop(struct source *source)

@@ -3,7 +3,7 @@
 #ifndef RELAY_WAKE_H
 #define RELAY_WAKE_H
 
-#include "outbox-relay/source.h"
+#include "outbox-relay/core.h"
 
 /* After an election: awake, and everything is due. */
 void wake_start(struct source *source);

@@ -1,20 +1,22 @@
-/* See settle.h. */
-#include "outbox-relay/settle.h"
+/* See cursor_store.h. */
+#include "outbox-relay/cursor_store.h"
 #include "outbox-relay/pg_text.h"
-#include "outbox-relay/source.h"
 #include "outbox-relay/statements.h"
-#include "shared/base/log.h"
+#include "outbox-relay/subscription.h"
 #include "shared/db/result.h"
 
 #include <string.h>
 
-static void fence(struct source *source)
-{
-    const char *values[] = {source->epoch_text};
-    pg_send(source->work, &FENCE, values, NULL, NULL);
-}
+#define CURSOR_EVERY_US INT64_C(200000)
 
-/* ---- Cursors ---- */
+void cursor_store_on_mark(void *context, PGresult *take_result)
+{
+    AUTO_RESULT PGresult *result = take_result;
+    struct source *source = context;
+    if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
+        marks_add(&source->marks, strtoull(PQgetvalue(result, 0, 0), NULL, 10),
+            strtoll(PQgetvalue(result, 0, 1), NULL, 10));
+}
 
 static void on_cursor_result(void *context, PGresult *take_result)
 {
@@ -26,7 +28,7 @@ static void on_cursor_result(void *context, PGresult *take_result)
     if (strcmp(PQcmdTuples(result), "0") == 0) {
         /* Someone has moved the cursor, or removed the subscription. */
         s->reload = true;
-        source_reload(s->source);
+        source_wants_reload(s->source);
     }
 }
 
@@ -56,16 +58,22 @@ static void on_cursors_written(void *context, const char *sqlstate)
         source_wants_turn(source);
 }
 
-void settle_cursors(struct source *source)
+/* What is to be loaded anew is not stored: it has been moved. */
+static bool is_to_store(const struct subscription *s)
+{
+    return s->cursor_dirty && !s->reload && !s->gone;
+}
+
+void cursor_store_write(struct source *source)
 {
     bool any = false;
     if (source->cursors_in_flight)
         return;
     for (struct subscription *s = source->subscriptions; s; s = s->next) {
-        if (!s->cursor_dirty || s->reload || s->gone)
+        if (!is_to_store(s))
             continue;
         if (!any)
-            fence(source);
+            source_fence(source);
         any = true;
         write_cursor(s);
     }
@@ -74,38 +82,33 @@ void settle_cursors(struct source *source)
     char position[NUMBER_SIZE];
     const char *values[] = {number_text(source->last_id, position)};
     source->cursors_in_flight = true;
-    pg_send(source->work, &WRITE_MARK, values, source_on_mark, source);
+    pg_send(source->work, &WRITE_MARK, values, cursor_store_on_mark, source);
     pg_commit(source->work, on_cursors_written, source);
 }
 
-/* ---- Endpoint ---- */
-
-static void on_written(void *context, const char *sqlstate)
+static void on_timer(void *context)
 {
-    if (sqlstate)
-        source_write_failed(context, sqlstate);
+    cursor_store_write(context);
 }
 
-void settle_disable(struct subscription *s, const char *reason)
+void cursor_store_turn(struct source *source)
 {
-    char text[ERROR_MAX + 1];
-    error_text(reason, text);
-    const char *values[] = {s->name, text};
-    s->active = false;
-    log_warn("subscription is disabled, the receiver has gone", LOG_TEXT("source", s->source->name),
-        LOG_TEXT("subscription", s->name));
-    fence(s->source);
-    pg_send(s->source->work, &DISABLE, values, NULL, NULL);
-    pg_commit(s->source->work, on_written, s->source);
+    const struct subscription *s = source->subscriptions;
+    if (timer_running(&source->cursor_timer))
+        return;
+    while (s && !is_to_store(s))
+        s = s->next;
+    if (s)
+        loop_timer_start(source->loop, &source->cursor_timer, CURSOR_EVERY_US);
 }
 
-void settle_breaker(struct subscription *s, const char *error)
+void cursor_store_init(struct source *source)
 {
-    char text[ERROR_MAX + 1];
-    if (error)
-        error_text(error, text);
-    const char *values[] = {s->name, error ? "open" : "closed", error ? text : NULL};
-    fence(s->source);
-    pg_send(s->source->work, &WRITE_BREAKER, values, NULL, NULL);
-    pg_commit(s->source->work, on_written, s->source);
+    source->cursor_timer = (struct timer){.fire = on_timer, .context = source};
+}
+
+void cursor_store_stop(struct source *source)
+{
+    loop_timer_stop(source->loop, &source->cursor_timer);
+    source->cursors_in_flight = false;
 }

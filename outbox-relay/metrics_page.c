@@ -1,5 +1,6 @@
-/* See relay_metrics.h. */
-#include "outbox-relay/relay_metrics.h"
+/* See metrics_page.h. */
+#include "outbox-relay/metrics_page.h"
+#include "shared/base/cleanup.h"
 #include "shared/base/metrics.h"
 
 #include <stdio.h>
@@ -20,14 +21,9 @@ static struct metric *leader, *connected, *asleep, *epoch;
 static struct metric *delivered, *attempts, *latency;
 static struct metric *wakes, *reads, *events_read, *elections, *reconnects;
 
-static uint64_t get(stat_counter *counter)
+static double gauge(const relay_gauge *value)
 {
-    return atomic_load_explicit(counter, memory_order_relaxed);
-}
-
-static double gauge(stat_gauge *value)
-{
-    return (double)atomic_load_explicit(value, memory_order_relaxed);
+    return (double)gauge_read(value);
 }
 
 static double unix_now_us(void)
@@ -38,92 +34,88 @@ static double unix_now_us(void)
 }
 
 /* What has been counted since the last time. */
-static uint64_t since(stat_counter *counter, uint64_t *reported)
+static double since(const relay_counter *counter, uint64_t *reported)
 {
-    uint64_t value = get(counter), difference = value - *reported;
+    uint64_t value = counter_read(counter), difference = value - *reported;
     *reported = value;
-    return difference;
+    return (double)difference;
 }
 
-static void collect_latency(struct stats_entry *entry, const char *const *labels)
+static void collect_latency(struct subscription_metrics *m, const char *const *labels)
 {
-    uint64_t counts[STATS_BUCKETS];
-    for (size_t i = 0; i < STATS_BUCKETS; i++)
-        counts[i] = since(&entry->stats.latency[i], &entry->reported.latency[i]);
-    uint64_t sum_us = since(&entry->stats.latency_sum_us, &entry->reported.latency_sum_us);
-    metric_observe_counts(latency, labels, counts, (double)sum_us / US_PER_S);
+    uint64_t counts[LATENCY_BUCKETS];
+    for (size_t i = 0; i < LATENCY_BUCKETS; i++)
+        counts[i] = (uint64_t)since(&m->latency[i], &m->reported.latency[i]);
+    double sum_us = since(&m->latency_sum_us, &m->reported.latency_sum_us);
+    metric_observe_counts(latency, labels, counts, sum_us / US_PER_S);
 }
 
-static void collect_counters(
-    const struct source *source, struct stats_entry *entry, const char *const *labels)
+static void collect_counters(struct subscription_metrics *m, const char *const *labels)
 {
     static const char *const OUTCOMES[ATTEMPT_OUTCOMES] = {"delivered", "refused", "down", "gone"};
-    metric_add(
-        delivered, labels, (double)since(&entry->stats.delivered, &entry->reported.delivered));
+    metric_add(delivered, labels, since(&m->delivered, &m->reported.delivered));
     for (int i = 0; i < ATTEMPT_OUTCOMES; i++) {
-        const char *const values[] = {source->name, entry->subscription, OUTCOMES[i]};
-        metric_add(attempts, values,
-            (double)since(&entry->stats.attempts[i], &entry->reported.attempts[i]));
+        const char *const values[] = {labels[0], labels[1], OUTCOMES[i]};
+        metric_add(attempts, values, since(&m->attempts[i], &m->reported.attempts[i]));
     }
-    collect_latency(entry, labels);
+    collect_latency(m, labels);
 }
 
-static void collect_parked(struct stats_entry *entry, const char *const *labels)
+static void collect_parked(struct subscription_metrics *m, const char *const *labels)
 {
     struct {
         const char *status;
-        stat_gauge *count;
-    } const parked[] = {{"retrying", &entry->stats.retrying}, {"blocked", &entry->stats.blocked},
-        {"dead", &entry->stats.dead}};
+        const relay_gauge *count;
+    } const parked[] = {{"retrying", &m->retrying}, {"blocked", &m->blocked}, {"dead", &m->dead}};
     for (size_t i = 0; i < ARRAY_SIZE(parked); i++) {
         const char *const values[] = {labels[0], labels[1], parked[i].status};
-        if (entry->current)
+        if (m->current)
             metric_set(parked_events, values, gauge(parked[i].count));
         else
             metric_remove(parked_events, values);
     }
 }
 
-static void collect_gauges(struct stats_entry *entry, const char *const *labels)
+static void collect_gauges(struct subscription_metrics *m, const char *const *labels)
 {
-    collect_parked(entry, labels);
+    collect_parked(m, labels);
     struct metric *const gauges[] = {lag_events, lag_seconds, parked_keys, breaker, paused};
-    if (!entry->current) {
+    if (!m->current) {
         for (size_t i = 0; i < ARRAY_SIZE(gauges); i++)
             metric_remove(gauges[i], labels);
         return;
     }
-    double oldest_us = gauge(&entry->stats.oldest_us);
-    metric_set(lag_events, labels, gauge(&entry->stats.lag_events));
+    double oldest_us = gauge(&m->oldest_us);
+    metric_set(lag_events, labels, gauge(&m->lag_events));
     metric_set(lag_seconds, labels, oldest_us > 0 ? (unix_now_us() - oldest_us) / US_PER_S : 0);
-    metric_set(parked_keys, labels, gauge(&entry->stats.parked_keys));
-    metric_set(breaker, labels, gauge(&entry->stats.breaker));
-    metric_set(paused, labels, gauge(&entry->stats.state));
+    metric_set(parked_keys, labels, gauge(&m->parked_keys));
+    metric_set(breaker, labels, gauge(&m->breaker));
+    metric_set(paused, labels, gauge(&m->state));
 }
 
 static void collect_source(struct source *source)
 {
-    const char *const labels[] = {source->name};
-    struct source_stats *stats = &source->stats;
-    metric_set(leader, labels, gauge(&stats->leader));
-    metric_set(connected, labels, gauge(&stats->connected));
-    metric_set(epoch, labels, gauge(&stats->epoch));
-    metric_set(asleep, labels, gauge(&stats->asleep));
-    const char *const notify[] = {source->name, "notify"}, *const poll[] = {source->name, "poll"};
-    metric_add(wakes, notify, (double)since(&stats->wakes_notify, &source->reported.wakes_notify));
-    metric_add(wakes, poll, (double)since(&stats->wakes_poll, &source->reported.wakes_poll));
-    metric_add(reads, labels, (double)since(&stats->reads, &source->reported.reads));
-    metric_add(
-        events_read, labels, (double)since(&stats->events_read, &source->reported.events_read));
-    metric_add(elections, labels, (double)since(&stats->elections, &source->reported.elections));
-    metric_add(reconnects, labels, (double)since(&stats->reconnects, &source->reported.reconnects));
-    pthread_mutex_lock(&source->stats_lock);
-    for (struct stats_entry *entry = source->stats_list; entry; entry = entry->next) {
-        const char *const values[] = {source->name, entry->subscription};
-        collect_counters(source, entry, values);
-        collect_gauges(entry, values);
+    struct source_metrics *m = source_metrics(source);
+    const char *name = source_name(source);
+    const char *const labels[] = {name}, *const notify[] = {name, "notify"},
+                      *const poll[] = {name, "poll"};
+    metric_set(leader, labels, gauge(&m->leader));
+    metric_set(connected, labels, gauge(&m->connected));
+    metric_set(epoch, labels, gauge(&m->epoch));
+    metric_set(asleep, labels, gauge(&m->asleep));
+    metric_add(wakes, notify, since(&m->wakes_notify, &m->reported.wakes_notify));
+    metric_add(wakes, poll, since(&m->wakes_poll, &m->reported.wakes_poll));
+    metric_add(reads, labels, since(&m->reads, &m->reported.reads));
+    metric_add(events_read, labels, since(&m->events_read, &m->reported.events_read));
+    metric_add(elections, labels, since(&m->elections, &m->reported.elections));
+    metric_add(reconnects, labels, since(&m->reconnects, &m->reported.reconnects));
+    pthread_mutex_lock(&m->lock);
+    for (struct subscription_metrics *each = m->subscriptions; each; each = each->next) {
+        const char *const values[] = {name, each->name};
+        collect_counters(each, values);
+        collect_gauges(each, values);
     }
-    pthread_mutex_unlock(&source->stats_lock);
+    pthread_mutex_unlock(&m->lock);
 }
 
 static void collect(void *context)
@@ -179,7 +171,7 @@ static void declare(void)
         metric_counter("outbox_relay_reconnects", "Times the database was connected anew.", SOURCE);
 }
 
-void relay_metrics_start(struct source *const *sources, size_t count)
+void metrics_page_start(struct source *const *sources, size_t count)
 {
     declare();
     pthread_mutex_lock(&watched.lock);
@@ -189,20 +181,14 @@ void relay_metrics_start(struct source *const *sources, size_t count)
     metrics_on_collect(collect, NULL);
 }
 
-void relay_metrics_stop(void)
+void metrics_page_stop(void)
 {
     pthread_mutex_lock(&watched.lock);
     watched.count = 0;
     pthread_mutex_unlock(&watched.lock);
 }
 
-/* A source shows life at each beat of its lease, three times in its time to live. */
-static double stalled_us(const struct source *source)
-{
-    return (double)source->settings->lease_ttl_ms * 1000.0;
-}
-
-int relay_ready(char *reason, size_t size)
+int metrics_page_ready(char *reason, size_t size)
 {
     int ret = 0;
     struct timespec now;
@@ -211,10 +197,11 @@ int relay_ready(char *reason, size_t size)
     pthread_mutex_lock(&watched.lock);
     for (size_t i = 0; i < watched.count && ret == 0; i++) {
         struct source *source = watched.sources[i];
-        if (gauge(&source->stats.connected) > 0 &&
-            now_us - gauge(&source->stats.alive_us) < stalled_us(source))
+        const struct source_metrics *m = source_metrics(source);
+        double silent_us = now_us - gauge(&m->alive_us);
+        if (gauge_read(&m->connected) && silent_us < (double)source_patience_us(source))
             continue;
-        snprintf(reason, size, "source %s makes no progress", source->name);
+        snprintf(reason, size, "source %s makes no progress", source_name(source));
         ret = -1;
     }
     pthread_mutex_unlock(&watched.lock);

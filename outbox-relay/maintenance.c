@@ -1,6 +1,6 @@
-/* See maintain.h. */
-#include "outbox-relay/maintain.h"
-#include "outbox-relay/settle.h"
+/* See maintenance.h. */
+#include "outbox-relay/maintenance.h"
+#include "outbox-relay/cursor_store.h"
 #include "outbox-relay/statements.h"
 #include "shared/base/log.h"
 #include "shared/db/result.h"
@@ -45,7 +45,7 @@ static void on_maintain_timer(void *context)
         source->maintained_us = loop_now(source->loop);
         for (struct subscription *s = source->subscriptions; s; s = s->next)
             s->cursor_dirty |= !s->pending_head;
-        settle_cursors(source);
+        cursor_store_write(source);
     }
     snprintf(maintained, sizeof(maintained), "%" PRId64, old ? -1 : source->maintained_id);
     /* Not where the reads and writes are, which would have to wait. The lease does not suffer:
@@ -56,19 +56,19 @@ static void on_maintain_timer(void *context)
     pg_commit(pg, on_maintain_done, source);
 }
 
-void maintain_init(struct source *source)
+void maintenance_init(struct source *source)
 {
     source->maintain_timer = (struct timer){.fire = on_maintain_timer, .context = source};
 }
 
-void maintain_start(struct source *source)
+void maintenance_start(struct source *source)
 {
     source->maintained_id = -1;
     source->maintained_us = loop_now(source->loop);
     loop_timer_start(source->loop, &source->maintain_timer, US_PER_S);
 }
 
-void maintain_stop(struct source *source)
+void maintenance_stop(struct source *source)
 {
     loop_timer_stop(source->loop, &source->maintain_timer);
     source->maintaining = false;

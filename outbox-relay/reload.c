@@ -1,12 +1,13 @@
-/* See configuration.h. */
-#include "outbox-relay/configuration.h"
+/* See reload.h. */
+#include "outbox-relay/reload.h"
 #include "outbox-relay/breaker.h"
-#include "outbox-relay/figures.h"
-#include "outbox-relay/lane.h"
+#include "outbox-relay/lane_queue.h"
+#include "outbox-relay/parked_count.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/secret.h"
 #include "outbox-relay/statements.h"
+#include "outbox-relay/subscription.h"
 #include "shared/base/log.h"
 #include "shared/db/result.h"
 
@@ -15,21 +16,26 @@
 
 #define US_PER_MS INT64_C(1000)
 #define SECRET_RETRY_MS INT64_C(10000)
+#define POLL_US INT64_C(5000000) /* poll mode has no notifications */
 
-struct configuration {
+/* What the statements of one reload gave. */
+struct loaded {
     PGresult *subscriptions, *secrets, *parked_keys;
 };
 
-static void clear(struct configuration *loaded)
+static void clear(struct loaded *loaded)
 {
     PQclear(loaded->subscriptions);
     PQclear(loaded->secrets);
     PQclear(loaded->parked_keys);
-    *loaded = (struct configuration){0};
+    *loaded = (struct loaded){0};
 }
 
-void configuration_free(struct source *source)
+void reload_stop(struct source *source)
 {
+    loop_timer_stop(source->loop, &source->secret_timer);
+    loop_timer_stop(source->loop, &source->config_timer);
+    source->reload_wanted = source->reload_in_flight = false;
     if (source->loading)
         clear(source->loading);
     free(source->loading);
@@ -229,17 +235,17 @@ static PGresult *usable(PGresult *take_result)
 
 static void on_subscriptions(void *context, PGresult *take_result)
 {
-    ((struct configuration *)context)->subscriptions = usable(take_result);
+    ((struct loaded *)context)->subscriptions = usable(take_result);
 }
 
 static void on_secrets(void *context, PGresult *take_result)
 {
-    ((struct configuration *)context)->secrets = usable(take_result);
+    ((struct loaded *)context)->secrets = usable(take_result);
 }
 
 static void on_parked_keys(void *context, PGresult *take_result)
 {
-    ((struct configuration *)context)->parked_keys = usable(take_result);
+    ((struct loaded *)context)->parked_keys = usable(take_result);
 }
 
 static void on_rebased(void *context, PGresult *take_result)
@@ -256,7 +262,7 @@ static void on_rebased(void *context, PGresult *take_result)
 static void on_loaded(void *context, const char *sqlstate)
 {
     struct source *source = context;
-    struct configuration *loaded = source->loading;
+    struct loaded *loaded = source->loading;
     source->reload_in_flight = false;
     if (sqlstate) {
         source_write_failed(source, sqlstate);
@@ -268,17 +274,17 @@ static void on_loaded(void *context, const char *sqlstate)
         apply_parked_keys(source, loaded->parked_keys);
     }
     clear(loaded);
-    figures_count_parked(source);
+    parked_count_soon(source);
     source_wants_turn(source); /* what could not be sent may now */
-    source_loaded(source);
+    source->events->loaded(source);
 }
 
-void configuration_load(struct source *source)
+void reload_start(struct source *source)
 {
     source->reload_wanted = true;
     if (source->reload_in_flight)
         return;
-    if (!source->loading && !(source->loading = calloc(1, sizeof(struct configuration)))) {
+    if (!source->loading && !(source->loading = calloc(1, sizeof(struct loaded)))) {
         source_fail(source, "out of memory");
         return;
     }
@@ -298,20 +304,20 @@ void configuration_load(struct source *source)
 /* What had to wait -------------------------------------------------------------------------------
  */
 
-static void settle_one(struct subscription *s)
+static void do_what_waited_for(struct subscription *s)
 {
     if (!is_idle(s))
         return;
     if (s->reload) {
         reader_leave(s);
-        source_reload(s->source); /* which ends in begin_anew() */
+        source_wants_reload(s->source); /* which ends in begin_anew() */
     } else if (s->wanted_in_flight != s->max_in_flight &&
                lanes_resize(s, s->wanted_in_flight) < 0) {
         source_fail(s->source, "out of memory");
     }
 }
 
-void configuration_settle(struct source *source)
+static void do_what_waited(struct source *source)
 {
     struct subscription **link = &source->subscriptions;
     while (*link) {
@@ -319,12 +325,46 @@ void configuration_settle(struct source *source)
         if (s->gone && is_idle(s)) {
             *link = s->next;
             if (!find(source, s->name)) /* else it has been made anew */
-                figures_gone(source, s->name);
+                metrics_gone(&source->metrics, s->name);
             subscription_free(s);
             continue;
         }
         if (!s->gone)
-            settle_one(s);
+            do_what_waited_for(s);
         link = &s->next;
     }
+}
+
+void reload_turn(struct source *source)
+{
+    do_what_waited(source);
+    if (source->reload_wanted)
+        reload_start(source);
+}
+
+/* Timers -----------------------------------------------------------------------------------------
+ */
+
+static void on_secret_timer(void *context)
+{
+    source_wants_reload(context);
+}
+
+static void on_poll_timer(void *context)
+{
+    struct source *source = context;
+    source_wants_reload(source);
+    loop_timer_start(source->loop, &source->config_timer, POLL_US);
+}
+
+void reload_init(struct source *source)
+{
+    source->secret_timer = (struct timer){.fire = on_secret_timer, .context = source};
+    source->config_timer = (struct timer){.fire = on_poll_timer, .context = source};
+}
+
+void reload_poll(struct source *source)
+{
+    if (source->polling)
+        loop_timer_start(source->loop, &source->config_timer, POLL_US);
 }

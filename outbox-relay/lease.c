@@ -1,6 +1,5 @@
-/* See session.h. */
-#include "outbox-relay/session.h"
-#include "outbox-relay/backoff.h"
+/* See lease.h. */
+#include "outbox-relay/lease.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"
@@ -36,7 +35,7 @@ static void try_later(struct source *source)
     int64_t wait_us = STANDBY_WAIT_MS * US_PER_MS;
     if (wait_us > beat_us(source))
         wait_us = beat_us(source);
-    wait_us = wait_us * 3 / 4 + (int64_t)(random_next(&source->random) % (uint64_t)(wait_us / 2));
+    wait_us = wait_us * 3 / 4 + (int64_t)(source_random(source) % (uint64_t)(wait_us / 2));
     loop_timer_start(source->loop, &source->lease_timer, wait_us);
 }
 
@@ -46,9 +45,9 @@ static void on_elect_done(void *context, const char *sqlstate)
     if (sqlstate) {
         source_write_failed(source, sqlstate);
     } else if (source->epoch > 0) {
-        source_elected(source);
+        source->events->elected(source);
     } else {
-        source_standby(source);
+        source->events->standby(source);
         try_later(source);
     }
 }
@@ -83,7 +82,7 @@ static void note_sent(struct source *source)
 static void note_alive(struct source *source)
 {
     source->lease_until_us = source->beat_sent_us + trusted_us(source);
-    stat_set(&source->stats.alive_us, loop_now(source->loop));
+    gauge_set(&source->metrics.alive_us, loop_now(source->loop));
 }
 
 static void elect_by_row(struct source *source)
@@ -110,9 +109,9 @@ static void on_lock_done(void *context, const char *sqlstate)
         source_write_failed(source, sqlstate);
         return;
     }
-    stat_set(&source->stats.alive_us, loop_now(source->loop));
+    gauge_set(&source->metrics.alive_us, loop_now(source->loop));
     if (!source->lock_held) {
-        source_standby(source);
+        source->events->standby(source);
         try_later(source);
         return;
     }
@@ -129,7 +128,7 @@ static void on_lock_done(void *context, const char *sqlstate)
 static void stand_for_election(struct source *source)
 {
     if (source->polling) {
-        source_standby(source);
+        source->events->standby(source);
         elect_by_row(source);
         return;
     }
@@ -194,7 +193,7 @@ static void on_lease_timer(void *context)
         stand_for_election(source);
 }
 
-void session_elected(struct source *source)
+void lease_hold(struct source *source)
 {
     note_alive(source);
     loop_timer_start(source->loop, &source->lease_timer, beat_us(source));
@@ -225,7 +224,7 @@ static void on_work_opened(void *context)
     if (source->polling)
         stand_for_election(source);
     else
-        source_work_opened(source);
+        source->events->work_opened(source);
 }
 
 static void on_notified(void *context, const char *channel)
@@ -234,7 +233,7 @@ static void on_notified(void *context, const char *channel)
     if (source->state != SOURCE_ACTIVE)
         return; /* everything is read anyway when it becomes active */
     if (strcmp(channel, "outbox_control") == 0)
-        source_reload(source);
+        source_wants_reload(source);
     else
         wake_notified(source);
 }
@@ -265,7 +264,7 @@ static const char *const WORK_SETUP[] = {
     NULL,
 };
 
-int session_init(struct source *source)
+int lease_init(struct source *source)
 {
     struct pg_settings settings = {
         .conninfo = source->conninfo,
@@ -282,7 +281,7 @@ int session_init(struct source *source)
     char host[64] = "";
     gethostname(host, sizeof(host) - 1);
     snprintf(source->holder, sizeof(source->holder), "%s:%ld:%016" PRIx64, host, (long)getpid(),
-        random_next(&source->random));
+        source_random(source));
     source->lease_timer = (struct timer){.fire = on_lease_timer, .context = source};
     source->work = pg_new(source->loop, &settings);
     if (!source->work || source->polling)
@@ -297,7 +296,7 @@ int session_init(struct source *source)
     return source->session ? 0 : -ENOMEM;
 }
 
-void session_release(struct source *source)
+void lease_release(struct source *source)
 {
     pg_free(source->session);
     pg_free(source->work);
@@ -306,7 +305,7 @@ void session_release(struct source *source)
     source->session_setup[0] = NULL;
 }
 
-void session_open(struct source *source)
+void lease_open(struct source *source)
 {
     struct pg *first = source->polling ? source->work : source->session;
     int ret = pg_open(first);
@@ -314,7 +313,7 @@ void session_open(struct source *source)
         source_fail(source, "no thread or memory to connect");
 }
 
-void session_close(struct source *source)
+void lease_close(struct source *source)
 {
     loop_timer_stop(source->loop, &source->lease_timer);
     source->epoch = 0;
@@ -325,7 +324,7 @@ void session_close(struct source *source)
         pg_close(source->session);
 }
 
-void session_resign(struct source *source, void (*done)(void *context, const char *sqlstate))
+void lease_resign(struct source *source, void (*done)(void *context, const char *sqlstate))
 {
     const char *values[] = {source->epoch_text};
     pg_send(source->work, &RESIGN, values, NULL, NULL);
