@@ -21,7 +21,7 @@ static char *base64url(const unsigned char *bytes, size_t length)
 {
     char *text = malloc(BASE64_ENCODED_SIZE(length));
     if (text)
-        base64_encode_url(bytes, length, text);
+        base64url_encode(bytes, length, text);
     return text;
 }
 

@@ -67,23 +67,21 @@ int base64_decode(enum base64_alphabet alphabet, const char *text, size_t length
     return 0;
 }
 
-/* Returns where the text ends; padding is the caller's. */
-static char *encode(const char *alphabet, const unsigned char *bytes, size_t length, char *text)
+static char *encode(const char *digits, const unsigned char *in, size_t length, char *text)
 {
     for (size_t i = 0; i < length; i += 3) {
-        uint32_t bits = (uint32_t)bytes[i] << 16;
+        uint32_t bits = (uint32_t)in[i] << 16;
         if (i + 1 < length)
-            bits |= (uint32_t)bytes[i + 1] << 8;
+            bits |= (uint32_t)in[i + 1] << 8;
         if (i + 2 < length)
-            bits |= bytes[i + 2];
-        *text++ = alphabet[bits >> 18];
-        *text++ = alphabet[bits >> 12 & 63];
+            bits |= in[i + 2];
+        *text++ = digits[bits >> 18];
+        *text++ = digits[bits >> 12 & 63];
         if (i + 1 < length)
-            *text++ = alphabet[bits >> 6 & 63];
+            *text++ = digits[bits >> 6 & 63];
         if (i + 2 < length)
-            *text++ = alphabet[bits & 63];
+            *text++ = digits[bits & 63];
     }
-    *text = '\0';
     return text;
 }
 
@@ -95,7 +93,7 @@ void base64_encode(const void *bytes, size_t length, char *text)
     *end = '\0';
 }
 
-void base64_encode_url(const void *bytes, size_t length, char *text)
+void base64url_encode(const void *bytes, size_t length, char *text)
 {
-    encode(URL, bytes, length, text);
+    *encode(URL, bytes, length, text) = '\0';
 }

@@ -17,7 +17,7 @@ static void decode_again(enum base64_alphabet alphabet, const char *text, size_t
         return;
     REQUIRE(decoded <= length);
     if (alphabet == BASE64_URL)
-        base64_encode_url(bytes, decoded, encoded);
+        base64url_encode(bytes, decoded, encoded);
     else
         base64_encode(bytes, decoded, encoded);
     REQUIRE(strlen(encoded) == length && memcmp(encoded, text, length) == 0);

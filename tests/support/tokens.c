@@ -36,7 +36,7 @@ static char *base64url(const void *bytes, size_t length)
 {
     char *text = malloc(BASE64_ENCODED_SIZE(length));
     assert(text);
-    base64_encode_url(bytes, length, text);
+    base64url_encode(bytes, length, text);
     return text;
 }
 
