@@ -2,6 +2,7 @@
 #include "outbox-relay/cloudevent.h"
 #include "outbox-relay/buffer.h"
 #include "shared/base/cleanup.h"
+#include "shared/base/uuid.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -7,6 +7,7 @@
 #include "outbox-relay/lane_queue.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/subscription.h"
+#include "shared/base/uuid.h"
 
 #include <errno.h>
 #include <inttypes.h>

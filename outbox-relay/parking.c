@@ -8,6 +8,7 @@
 #include "outbox-relay/statements.h"
 #include "outbox-relay/subscription.h"
 #include "shared/base/log.h"
+#include "shared/base/uuid.h"
 #include "shared/db/result.h"
 
 #include <string.h>
