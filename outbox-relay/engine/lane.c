@@ -7,6 +7,7 @@
 #include "outbox-relay/engine/parking.h"
 #include "outbox-relay/engine/subscription.h"
 #include "outbox-relay/event/cloudevent.h"
+#include "shared/base/uuid.h"
 
 #include <errno.h>
 #include <inttypes.h>
