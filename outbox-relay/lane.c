@@ -8,6 +8,7 @@
 #include "outbox-relay/verdict.h"
 #include "shared/base/log.h"
 #include "shared/base/utf8.h"
+#include "shared/base/webhook.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -229,7 +230,7 @@ static void on_answer(void *context, const struct response *response);
 static int start_request(struct lane *lane)
 {
     struct subscription *s = lane->subscription;
-    char id[64], timestamp[24], signature[SIGNER_TEXT_SIZE];
+    char id[64], timestamp[24], signatures[WEBHOOK_SIGNATURES_SIZE];
     int64_t now_s = time(NULL);
     if (!lane->transfer) {
         int ret = transfer_new(s->source->transport, on_answer, lane, &lane->transfer);
@@ -241,14 +242,17 @@ static int start_request(struct lane *lane)
         return -ENOMEM;
     write_webhook_id(lane, id);
     snprintf(timestamp, sizeof(timestamp), "%" PRId64, now_s);
-    signer_sign(s->signer, id, now_s, lane->body.data, lane->body.length, signature);
+    int ret = webhook_signer_sign(
+        s->signer, id, timestamp, lane->body.data, lane->body.length, signatures);
+    if (ret < 0)
+        return ret;
     return transfer_start(lane->transfer,
         &(struct request){
             .url = s->url,
             .content_type = s->batch_size == 1 ? CLOUDEVENT_TYPE : CLOUDEVENT_BATCH_TYPE,
             .webhook_id = id,
             .webhook_timestamp = timestamp,
-            .webhook_signature = signature,
+            .webhook_signature = signatures,
             .body = lane->body.data,
             .body_length = lane->body.length,
             .timeout_ms = s->timeout_ms,

@@ -4,7 +4,6 @@
 #include "outbox-relay/allow.h"
 #include "outbox-relay/cloudevent.h"
 #include "outbox-relay/read_result.h"
-#include "outbox-relay/signer.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/transport.h"
 #include "outbox-relay/url.h"
@@ -117,9 +116,9 @@ static void check_a_url(void)
 static void make_a_signer(void)
 {
     static const struct webhook_key key = {.length = 32};
-    struct signer *signer = signer_new(&key, 1);
+    struct webhook_signer *signer = webhook_signer_new(&key, 1);
     assert_int_equal(signer == NULL, failing_has_failed());
-    signer_free(signer);
+    webhook_signer_free(signer);
 }
 
 static void on_done(void *context, const struct response *response)
