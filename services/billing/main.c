@@ -1,5 +1,9 @@
 /* billing: accounts, bills and payment. */
-#include "services/billing/billing.h"
+#include "services/billing/account.h"
+#include "services/billing/bills.h"
+#include "services/billing/order_copy.h"
+#include "services/billing/payment.h"
+#include "services/billing/refund.h"
 #include "shared/service/service.h"
 
 static const struct service SERVICE = {
@@ -17,13 +21,13 @@ static const struct service SERVICE = {
         },
     .events =
         {
-            {"user.created", account_user_created},
-            {"order.created", order_changed},
-            {"order.itemsadded", order_changed},
-            {"order.itemsremoved", order_changed},
-            {"order.confirmed", order_changed},
-            {"order.rejected", order_changed},
-            {"order.paymentrefused", refund_refused_payment},
+            {"user.created", account_on_user_created},
+            {"order.created", order_copy_on_changed},
+            {"order.itemsadded", order_copy_on_changed},
+            {"order.itemsremoved", order_copy_on_changed},
+            {"order.confirmed", order_copy_on_changed},
+            {"order.rejected", order_copy_on_changed},
+            {"order.paymentrefused", refund_on_payment_refused},
         },
 };
 

@@ -1,6 +1,5 @@
-/* The notification service: messages to users about their orders. */
+/* notification: messages to users about their orders. */
 #include "services/notification/messages.h"
-
 #include "shared/service/service.h"
 
 static const struct service SERVICE = {
@@ -13,9 +12,9 @@ static const struct service SERVICE = {
         },
     .events =
         {
-            {"order.confirmed", messages_add},
-            {"order.completed", messages_add},
-            {"order.rejected", messages_add},
+            {"order.confirmed", messages_on_order_step},
+            {"order.completed", messages_on_order_step},
+            {"order.rejected", messages_on_order_step},
         },
 };
 

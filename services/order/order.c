@@ -83,7 +83,7 @@ int order_lock(struct db *tx, int64_t order_id, struct order *ret_order)
 
 int order_lock_requested(struct http_request *request, struct db *tx, struct order *ret_order)
 {
-    struct order order;
+    struct order order = {0};
     int found = order_lock(tx, http_path_id(request, 1), &order);
     if (found < 0)
         return found;

@@ -110,7 +110,7 @@ static int query_ids(struct http_request *request, const char *name, char **list
     size_t count = 0;
     int status = query_values(request, name, MAX_VALUES, values, &count);
     for (size_t i = 0; status == 0 && i < count; i++) {
-        int64_t id;
+        int64_t id = 0;
         status = field_parse_id(request, name, values[i], &id);
         if (status == 0)
             status = append(request, list, values[i]);
@@ -137,7 +137,7 @@ static int query_money(struct http_request *request, const char *name, int64_t *
     const char *text = http_query(request, name);
     if (!text)
         return 0;
-    int64_t cents;
+    int64_t cents = 0;
     if (money_parse(text, &cents) < 0 || cents < 0)
         return http_problem_field(request, 400, "bad_field", name,
             "%s must be an amount of money with at most 2 decimals", name);

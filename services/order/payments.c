@@ -68,7 +68,7 @@ int payments_on_completed(struct db *tx, struct inbox_event *event)
     int error = inbox_fields(event, fields, ARRAY_SIZE(fields));
     if (error < 0)
         return error;
-    struct order order;
+    struct order order = {0};
     int found = order_lock(tx, payment.order_id, &order);
     if (found < 0)
         return found;

@@ -22,7 +22,7 @@ static int check_has_items(struct http_request *request, struct db *tx, int64_t 
 static int take_step(struct http_request *request, struct db *tx, void *context)
 {
     enum order_status to = *(const enum order_status *)context;
-    struct order order;
+    struct order order = {0};
     int status = order_lock_requested(request, tx, &order);
     if (status)
         return status;

@@ -45,7 +45,7 @@ static int add_ids(struct http_request *request, const char *list, struct id_arr
         size_t length = strcspn(next, ",");
         char one[MAX_ID_DIGITS + 2]; /* a character more than any id: what is too long stays so */
         snprintf(one, sizeof(one), "%.*s", (int)length, next);
-        int64_t id;
+        int64_t id = 0;
         int status = field_parse_id(request, "productIds", one, &id);
         if (status)
             return status;

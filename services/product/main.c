@@ -1,7 +1,6 @@
-/* The product service: texts of products and their search. */
+/* product: texts of products and their search. */
 #include "services/product/manage.h"
 #include "services/product/search.h"
-
 #include "shared/service/service.h"
 
 static const struct service SERVICE = {

@@ -1,4 +1,4 @@
-/* user-profile: a user's contact data. Consumes user.created, publishes user.profilechanged. */
+/* user-profile: users' contact data. */
 #include "services/user-profile/profile.h"
 #include "shared/service/service.h"
 

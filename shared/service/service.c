@@ -1,9 +1,10 @@
 /* What every service's main has in common. */
 #include "shared/service/service.h"
 
+#include "shared/base/clock.h"
 #include "shared/base/healthcheck.h"
 #include "shared/base/log.h"
-#include "shared/service/service_settings.h"
+#include "shared/service/service_internal.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -168,31 +169,16 @@ static int make_pool_and_auth(const struct service *service)
     return EXIT_DONE;
 }
 
-size_t service_event_count(const struct service *service)
-{
-    size_t count = 0;
-    while (count < SERVICE_MAX_EVENTS && service->events[count].handler)
-        count++;
-    return count;
-}
-
 /* SERVICE_MODE=INIT */
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Connects with backoff until INIT_TIMEOUT_MS is over. */
 static int wait_for_database(struct db **ret_db)
 {
-    int64_t deadline = now_ms() + running.settings.init_timeout_ms;
+    int64_t deadline = clock_ms() + running.settings.init_timeout_ms;
     int64_t pause_ms = INIT_RETRY_MIN_MS;
     int error;
     while ((error = db_acquire(running.pool, ret_db)) == -ENOTCONN) {
-        int64_t left_ms = deadline - now_ms();
+        int64_t left_ms = deadline - clock_ms();
         if (left_ms <= 0)
             break;
         pause_ms = pause_ms < left_ms ? pause_ms : left_ms;
@@ -292,7 +278,7 @@ static int start_server(const struct service *service)
         .idle_timeout_s = (int)settings->idle_timeout_s,
         .routes = running.routes,
         .route_count = running.route_count,
-        .auth = running.auth,
+        .auth = auth_for_http(running.auth),
         .pool = running.pool,
     };
     int error = http_server_start(&http, &running.server);

@@ -5,6 +5,7 @@
 
 #include "shared/base/settings.h"
 #include "shared/db/migrate.h"
+#include "shared/http/auth.h"
 #include "shared/http/http.h"
 #include "shared/service/inbox.h"
 
@@ -42,9 +43,6 @@ struct service {
  * INIT_TIMEOUT_MS). In SERVICE mode the service starts without the database and answers 503 until
  * it is there. */
 int service_main(const struct service *service, int argc, char **argv);
-
-/* How many events the service handles. */
-size_t service_event_count(const struct service *service);
 
 /* JWT_ISSUER and JWT_AUDIENCE, for the service that makes tokens: from `start` to the end. */
 const char *service_jwt_issuer(void);

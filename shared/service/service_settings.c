@@ -1,5 +1,5 @@
 /* The settings that all services have in common. */
-#include "shared/service/service_settings.h"
+#include "shared/service/service_internal.h"
 
 #include <string.h>
 
@@ -44,6 +44,14 @@ static const struct setting COMMON[] = {
         "The lowest level that is logged."},
 };
 _Static_assert(ARRAY_SIZE(COMMON) <= SERVICE_MAX_SETTINGS, "service_table.rows is too short");
+
+size_t service_event_count(const struct service *service)
+{
+    size_t count = 0;
+    while (count < SERVICE_MAX_EVENTS && service->events[count].handler)
+        count++;
+    return count;
+}
 
 static bool has(const struct service *service, const struct setting *setting)
 {

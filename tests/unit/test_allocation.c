@@ -1,16 +1,19 @@
 /* No memory: each allocation of what reads and writes in the relay and in the services fails once.
  * Nothing may crash, leak (make asan), or look like success. Left out is what aborts by design: the
  * heap of timers, the table of parked keys, the list of answers that PostgreSQL owes. */
-#include "outbox-relay/allow.h"
-#include "outbox-relay/cloudevent.h"
-#include "outbox-relay/read_result.h"
-#include "outbox-relay/statements.h"
-#include "outbox-relay/transport.h"
-#include "outbox-relay/url.h"
-#include "outbox-relay/verdict.h"
+#include "outbox-relay/engine/allow.h"
+#include "outbox-relay/engine/statements.h"
+#include "outbox-relay/engine/verdict.h"
+#include "outbox-relay/event/cloudevent.h"
+#include "outbox-relay/event/read_result.h"
+#include "outbox-relay/http/transport.h"
+#include "outbox-relay/http/url.h"
 #include "shared/base/webhook.h"
 #include "shared/http/fields.h"
-#include "shared/http/http_internal.h"
+#include "shared/http/http_query.h"
+#include "shared/http/http_reply.h"
+#include "shared/http/http_request.h"
+#include "shared/http/http_router.h"
 #include "shared/http/jws.h"
 #include "shared/service/inbox_internal.h"
 #include "tests/support/failing.h"
@@ -187,8 +190,7 @@ static int unused_handler(struct http_request *request)
 }
 
 static const struct http_route ROUTES[] = {{"GET", "/products/{id}", HTTP_OPEN, unused_handler}};
-static struct http_server server = {
-    .settings = {.routes = ROUTES, .route_count = ARRAY_SIZE(ROUTES)}};
+static struct http_app app = {.settings = {.routes = ROUTES, .route_count = ARRAY_SIZE(ROUTES)}};
 
 static void release(struct http_request *request)
 {
@@ -218,7 +220,7 @@ static void parse_a_query(void)
 static void refuse_a_path(void)
 {
     struct http_request request = {
-        .server = &server, .request_id = "r", .method = "PUT", .path = (char *)"/products/1"};
+        .app = &app, .request_id = "r", .method = "PUT", .path = (char *)"/products/1"};
     assert_status(&request, http_route_find(&request), 405);
     release(&request);
 }
@@ -228,7 +230,7 @@ static void refuse_a_field(void)
     int64_t number;
     const struct field fields[] = {{"number", FIELD_INT, false, 1, 2, &number}};
     struct http_request request = {
-        .server = &server, .request_id = "r", .body = (char *)"{\"number\":3}", .body_length = 12};
+        .app = &app, .request_id = "r", .body = (char *)"{\"number\":3}", .body_length = 12};
     json_t *object = NULL;
     int status = http_json_body(&request, false, &object);
     if (status == 0)
@@ -239,7 +241,7 @@ static void refuse_a_field(void)
 
 static void refuse_a_huge_number(void)
 {
-    struct http_request request = {.server = &server,
+    struct http_request request = {.app = &app,
         .request_id = "r",
         .body = (char *)"{\"number\":99999999999999999999}",
         .body_length = 31};

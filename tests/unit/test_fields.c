@@ -3,7 +3,8 @@
 #include "shared/base/json.h"
 #include "shared/base/money.h"
 #include "shared/http/fields.h"
-#include "shared/http/http_internal.h"
+#include "shared/http/http_reply.h"
+#include "shared/http/http_request.h"
 
 #include <errno.h>
 #include <setjmp.h>
