@@ -3,8 +3,8 @@
  * Posts one event so often, on so many connections at once, each request as soon as the connection
  * has its answer. Prints a JSON object: seconds from the first request to the last answer, and the
  * processor time of this process in them. */
-#include "outbox-relay/http/answer_body.h"
 #include "outbox-relay/event/cloudevent.h"
+#include "outbox-relay/http/answer_body.h"
 #include "outbox-relay/http/curl_loop.h"
 #include "outbox-relay/http/curl_transfer.h"
 #include "outbox-relay/http/http1_transfer.h"

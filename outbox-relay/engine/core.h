@@ -71,10 +71,10 @@ struct subscription {
     int batch_size, max_in_flight, timeout_ms, max_attempts, retry_base_ms, retry_max_ms;
     bool block_on_dead;
     bool active;
-    bool allowed;          /* the URL's host is in the allow-list */
-    char *generation;      /* as text: it is only sent back */
+    bool allowed;                  /* the URL's host is in the allow-list */
+    char *generation;              /* as text: it is only sent back */
     struct webhook_signer *signer; /* NULL: no valid secret */
-    int secret_problem;    /* negative errno of a secret that can't be used; 0: none */
+    int secret_problem;            /* negative errno of a secret that can't be used; 0: none */
 
     struct cursor settled; /* as far as all reads are delivered or parked */
     bool cursor_dirty;     /* and that is not stored yet */
