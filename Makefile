@@ -64,8 +64,12 @@ $(BUILD)/libshared.a: $(SHARED_OBJ)
 $(BUILD)/librelay.a: $(RELAY_LIB_OBJ)
 	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
 
+# What several services need; each links what it uses.
+$(BUILD)/libcommon.a: $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard services/common/*.c))
+	$(call quiet,AR,$@)rm -f $@ && $(AR) rcs $@ $^
+
 define service_rule
-$(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard services/$(1)/*.c)) $(BUILD)/libshared.a
+$(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard services/$(1)/*.c)) $(BUILD)/libcommon.a $(BUILD)/libshared.a
 	@mkdir -p $$(@D)
 	$$(call quiet,LINK,$$@)$$(LINK) $$^ $$(PKG_LIBS) -o $$@
 endef

@@ -1,7 +1,7 @@
 /* See breaker.h. One function changes the state. */
 #include "outbox-relay/breaker.h"
+#include "outbox-relay/backoff.h"
 #include "outbox-relay/lane.h"
-#include "outbox-relay/retry.h"
 #include "outbox-relay/settle.h"
 #include "outbox-relay/source.h"
 #include "shared/base/log.h"

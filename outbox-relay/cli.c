@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define PROGRAM "outbox-relay"
-#define HELP_COLUMN 26
+#define HELP_COLUMN 24
+#define EXIT_STATUSES "\nExit status: 0 success, 1 failure, 2 usage error.\n"
 
 /* One line, whatever stands in what was given. */
 static void vcomplain(const char *command, const char *format, va_list arguments)
@@ -34,14 +35,14 @@ int cli_complain(const struct cli_arguments *arguments, int status, const char *
     return status;
 }
 
-static int wrong_use(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
-static int wrong_use(const char *command, const char *format, ...)
+static int usage_error(const char *command, const char *format, ...) PRINTF_LIKE(2, 3);
+static int usage_error(const char *command, const char *format, ...)
 {
     va_list list;
     va_start(list, format);
     vcomplain(command, format, list);
     va_end(list);
-    return CLI_WRONG_USE;
+    return CLI_USAGE_ERROR;
 }
 
 /* Reading what was given */
@@ -97,7 +98,7 @@ bool cli_check_event_id(const struct cli_arguments *arguments, const char *text)
         i++;
     if (!text || (!pattern[i] && !text[i]))
         return true;
-    cli_complain(arguments, CLI_WRONG_USE, "the event id \"%s\" is no UUID", text);
+    cli_complain(arguments, CLI_USAGE_ERROR, "the event id \"%s\" is not a UUID", text);
     return false;
 }
 
@@ -119,46 +120,84 @@ static void print_wrapped(const char *text, int column, int indent)
     putchar('\n');
 }
 
-static void print_option(const struct cli_option *option)
+/* `literals` are 'quoted'. */
+static void print_help_text(const char *text, int column, int indent)
 {
-    char head[64], help[512];
-    snprintf(head, sizeof head, "  --%s%s%s", option->name, option->metavar ? " " : "",
-        option->metavar ? option->metavar : "");
-    snprintf(help, sizeof help, "%s%s%s%s%s%s", option->help,
-        option->type == CLI_LIST ? "; may be repeated" : "", option->environment ? "; or $" : "",
-        option->environment ? option->environment : "", option->required ? " (required)" : "", "");
-    int width = printf("%-*s", HELP_COLUMN, head);
-    if (width > HELP_COLUMN)
-        printf("\n%*s", HELP_COLUMN, "");
-    print_wrapped(help, HELP_COLUMN, HELP_COLUMN);
+    char shown[1024];
+    snprintf(shown, sizeof shown, "%s", text);
+    for (char *c = shown; *c; c++)
+        if (*c == '`')
+            *c = '\'';
+    print_wrapped(shown, column, indent);
 }
 
-static int print_command_help(const struct cli_command *command)
+static void print_option_line(const char *head, const char *help)
+{
+    printf("%-*s", HELP_COLUMN, head);
+    if (strlen(head) > HELP_COLUMN - 2)
+        printf("\n%*s", HELP_COLUMN, "");
+    print_help_text(help, HELP_COLUMN, HELP_COLUMN);
+}
+
+void cli_option_text(const struct cli_option *option, char ret_text[CLI_OPTION_TEXT_SIZE])
+{
+    snprintf(ret_text, CLI_OPTION_TEXT_SIZE, "%s%s%s%s%s", option->help,
+        option->type == CLI_LIST ? "; may be repeated" : "", option->required ? "; required" : "",
+        option->environment ? "; may also be set in " : "",
+        option->environment ? option->environment : "");
+}
+
+static void print_option(const struct cli_option *option)
+{
+    char head[64], text[CLI_OPTION_TEXT_SIZE];
+    snprintf(head, sizeof head, "  --%s%s%s", option->name, option->metavar ? " " : "",
+        option->metavar ? option->metavar : "");
+    cli_option_text(option, text);
+    print_option_line(head, text);
+}
+
+/* An option that the environment may stand for is not required on the command line. */
+static void print_usage(const struct cli_command *command)
 {
     printf("usage: " PROGRAM " %s%s%s", command->name, *command->operands ? " " : "",
         command->operands);
     for (size_t i = 0; i < command->option_count; i++)
         if (command->options[i].required)
-            printf(" --%s %s", command->options[i].name, command->options[i].metavar);
-    printf("%s\n\n", command->option_count > 0 ? " [options]" : "");
-    print_wrapped(command->summary, 0, 0);
-    if (command->details)
-        printf("\n%s\n", command->details);
-    if (command->option_count > 0)
-        printf("\nOptions:\n");
+            printf(command->options[i].environment ? " [--%s %s]" : " --%s %s",
+                command->options[i].name, command->options[i].metavar);
+    printf(" [options]\n\n");
+}
+
+static int print_command_help(const struct cli_command *command)
+{
+    print_usage(command);
+    printf("%c%s.\n", toupper((unsigned char)*command->summary), command->summary + 1);
+    for (const char *paragraph = command->details; paragraph && *paragraph;) {
+        size_t length = strcspn(paragraph, "\n");
+        char text[1024];
+        snprintf(text, sizeof text, "%.*s", (int)length, paragraph);
+        putchar('\n');
+        print_help_text(text, 0, 0);
+        paragraph += length + strspn(paragraph + length, "\n");
+    }
+    printf("\nOptions:\n");
     for (size_t i = 0; i < command->option_count; i++)
         print_option(&command->options[i]);
-    printf("\nExit status: 0 done, 1 failed, 2 wrong use.\n");
+    print_option_line("  -h, --help", "print this help and exit");
+    printf(EXIT_STATUSES);
     return CLI_OK;
 }
 
 static int print_help(const struct cli_command *const *commands, size_t count)
 {
-    printf("usage: " PROGRAM " COMMAND [arguments]\n\n"
+    printf("usage: " PROGRAM " COMMAND [options]\n\n"
            "Delivers the events of PostgreSQL transactional outboxes over HTTP.\n\nCommands:\n");
     for (size_t i = 0; i < count; i++)
         printf("  %-14s %s\n", commands[i]->name, commands[i]->summary);
-    printf("\n" PROGRAM " COMMAND --help tells more of each.\n");
+    printf("\nOptions:\n");
+    print_option_line("  -h, --help", "print this help and exit");
+    print_option_line("  --version", "print the version and exit");
+    printf("\nRun '" PROGRAM " COMMAND --help' for details.\n" EXIT_STATUSES);
     return CLI_OK;
 }
 
@@ -173,6 +212,30 @@ static bool is_choice(const char *choices, const char *text)
     return false;
 }
 
+/* "a, b or c" of "a|b|c". */
+static void list_choices(const char *choices, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (const char *word = choices; *word && used < size;) {
+        size_t length = strcspn(word, "|");
+        const char *next = word + length + (word[length] == '|');
+        const char *between = !*next ? "" : strchr(next, '|') ? ", " : " or ";
+        used += (size_t)snprintf(text + used, size - used, "%.*s%s", (int)length, word, between);
+        word = next;
+    }
+}
+
+static int check_choice(
+    const struct cli_command *command, const struct cli_option *option, const char *text)
+{
+    char choices[256];
+    if (!option->choices || is_choice(option->choices, text))
+        return CLI_OK;
+    list_choices(option->choices, choices, sizeof choices);
+    return usage_error(command->name, "--%s must be %s, not \"%s\"", option->name, choices, text);
+}
+
 static int parse_number(
     const struct cli_command *command, const struct cli_option *option, struct cli_values *values)
 {
@@ -182,7 +245,7 @@ static int parse_number(
     values->number = strtoll(text, &end, 10);
     if (errno || end == text || *end || values->number < option->min ||
         values->number > option->max)
-        return wrong_use(command->name,
+        return usage_error(command->name,
             "--%s: \"%s\" is not an integer from %" PRId64 " to %" PRId64, option->name, text,
             option->min, option->max);
     return CLI_OK;
@@ -192,19 +255,19 @@ static int take_value(const struct cli_command *command, const struct cli_option
     struct cli_values *values, const char *text)
 {
     if (option->type != CLI_LIST && values->count > 0)
-        return wrong_use(command->name, "--%s is given twice", option->name);
+        return usage_error(command->name, "--%s is given twice", option->name);
     if (values->count == CLI_MAX_REPEATS)
-        return wrong_use(
+        return usage_error(
             command->name, "--%s is given more than %d times", option->name, CLI_MAX_REPEATS);
     values->texts[values->count++] = text;
     if (option->type == CLI_INT)
         return parse_number(command, option, values);
-    if (option->choices && !is_choice(option->choices, text))
-        return wrong_use(
-            command->name, "--%s: \"%s\" is none of %s", option->name, text, option->choices);
+    int status = check_choice(command, option, text);
+    if (status)
+        return status;
     char mistake[CLI_MISTAKE_SIZE];
     if (option->check && !option->check(text, mistake))
-        return wrong_use(command->name, "--%s: %s", option->name, mistake);
+        return usage_error(command->name, "--%s: %s", option->name, mistake);
     return CLI_OK;
 }
 
@@ -221,18 +284,18 @@ static int parse_option(struct cli_arguments *arguments, int argc, char **argv, 
             continue;
         if (option->type == CLI_FLAG) {
             if (word[length])
-                return wrong_use(command->name, "--%s takes no value", option->name);
+                return usage_error(command->name, "--%s takes no value", option->name);
             arguments->values[i].count = 1;
             return CLI_OK;
         }
         if (word[length])
             return take_value(command, option, &arguments->values[i], word + length + 1);
         if (*index + 1 == argc)
-            return wrong_use(
+            return usage_error(
                 command->name, "--%s needs a value (%s)", option->name, option->metavar);
         return take_value(command, option, &arguments->values[i], argv[++*index]);
     }
-    return wrong_use(command->name, "there is no option --%.*s (see " PROGRAM " %s --help)",
+    return usage_error(command->name, "unknown option --%.*s (see " PROGRAM " %s --help)",
         (int)length, word, command->name);
 }
 
@@ -249,8 +312,9 @@ static int complete_options(struct cli_arguments *arguments)
                 return status;
         }
         if (arguments->values[i].count == 0 && option->required)
-            return wrong_use(command->name, "--%s %s is missing%s%s", option->name, option->metavar,
-                option->environment ? ", or " : "", option->environment ? option->environment : "");
+            return usage_error(command->name, "missing --%s %s%s%s", option->name, option->metavar,
+                option->environment ? " or environment variable " : "",
+                option->environment ? option->environment : "");
     }
     return CLI_OK;
 }
@@ -267,15 +331,16 @@ static int parse_arguments(struct cli_arguments *arguments, int argc, char **arg
             if (status)
                 return status;
         } else if (!options_end && argv[i][0] == '-' && argv[i][1]) {
-            return wrong_use(command->name, "there is no option %s", argv[i]);
+            return usage_error(command->name, "unknown option %s (see " PROGRAM " %s --help)",
+                argv[i], command->name);
         } else if (arguments->operand_count == command->max_operands) {
-            return wrong_use(command->name, "\"%s\" is one argument too many", argv[i]);
+            return usage_error(command->name, "unexpected argument \"%s\"", argv[i]);
         } else {
             arguments->operands[arguments->operand_count++] = argv[i];
         }
     }
     if (arguments->operand_count < command->min_operands)
-        return wrong_use(command->name, "an argument is missing: %s (see " PROGRAM " %s --help)",
+        return usage_error(command->name, "missing argument: %s (see " PROGRAM " %s --help)",
             command->operands, command->name);
     return complete_options(arguments);
 }
@@ -309,7 +374,7 @@ static int tell(const struct cli_command *const *commands, size_t count, const c
     else if (strcmp(word, "--man") == 0) /* for the build of the manual page */
         cli_print_man(commands, count);
     else
-        return wrong_use(NULL, "there is no command \"%s\" (see " PROGRAM " --help)", word);
+        return usage_error(NULL, "unknown command \"%s\" (see " PROGRAM " --help)", word);
     return CLI_OK;
 }
 
@@ -327,14 +392,14 @@ static int finish_output(const struct cli_command *command, int status)
     int error = cli_flush();
     if (!error || error == -EPIPE) /* a reader that has gone, as `head` does, wants no more */
         return status;
-    wrong_use(command ? command->name : NULL, CLI_OUTPUT_LOST, strerror(-error));
+    usage_error(command ? command->name : NULL, CLI_OUTPUT_LOST, strerror(-error));
     return status ? status : CLI_FAILED;
 }
 
 int cli_main(const struct cli_command *const *commands, size_t count, int argc, char **argv)
 {
     if (argc < 2)
-        return wrong_use(NULL, "a command is missing (see " PROGRAM " --help)");
+        return usage_error(NULL, "missing command (see " PROGRAM " --help)");
     const struct cli_command *command = find_command(commands, count, argv[1]);
     return finish_output(command,
         command ? run_command(command, argc - 2, argv + 2) : tell(commands, count, argv[1]));

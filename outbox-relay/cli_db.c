@@ -1,5 +1,6 @@
 /* What the commands other than `run` need of the database. */
 #include "outbox-relay/cli_db.h"
+#include "shared/db/result.h"
 
 #include <string.h>
 
@@ -29,14 +30,31 @@ static int complain_in_one_line(const struct cli_arguments *arguments, const cha
     return cli_complain(arguments, CLI_FAILED, "%s", line);
 }
 
+static bool is_uri(const char *text)
+{
+    return strncmp(text, "postgres://", 11) == 0 || strncmp(text, "postgresql://", 13) == 0;
+}
+
+/* Of a URI with another scheme: libpq would take the whole text, password included, for the name of
+ * a database. Returns 0 when there is none. */
+static int foreign_scheme_length(const char *text)
+{
+    size_t length =
+        strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+    return !is_uri(text) && length > 0 && strncmp(text + length, "://", 3) == 0 ? (int)length : 0;
+}
+
 bool cli_check_dsn(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
 {
-    static const char *const marks[] = {"postgres://", "postgresql://"};
-    bool is_name = !strchr(text, '='); /* of a database: so does libpq take it */
-    for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
-        is_name = is_name && strncmp(text, marks[i], strlen(marks[i])) != 0;
-    if (is_name)
-        return true;
+    int scheme = foreign_scheme_length(text);
+    if (scheme > 0) {
+        snprintf(ret_mistake, CLI_MISTAKE_SIZE,
+            "the URI must begin with postgresql:// or postgres://, not %.*s://",
+            scheme < 40 ? scheme : 40, text);
+        return false;
+    }
+    if (!is_uri(text) && !strchr(text, '='))
+        return true; /* the name of a database */
     char *error = NULL;
     PQconninfoOption *options = PQconninfoParse(text, &error);
     PQconninfoFree(options);
@@ -46,6 +64,42 @@ bool cli_check_dsn(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
     if (quoted)
         *quoted = '\0';
     return options != NULL;
+}
+
+/* Whether a connection string begins with this word and '='. */
+static bool is_keyword(const char *word, size_t length)
+{
+    PQconninfoOption *options = PQconndefaults();
+    bool found = false;
+    for (const PQconninfoOption *option = options; option && option->keyword; option++)
+        found |= strlen(option->keyword) == length && strncmp(option->keyword, word, length) == 0;
+    PQconninfoFree(options);
+    return found;
+}
+
+bool cli_lacks_name(const char *text)
+{
+    char mistake[CLI_MISTAKE_SIZE];
+    size_t name = strcspn(text, "=");
+    if (is_uri(text) || foreign_scheme_length(text) > 0)
+        return true;
+    return is_keyword(text, name) && cli_check_dsn(text, mistake) &&
+           !cli_check_dsn(text + name + 1, mistake);
+}
+
+bool cli_check_source(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
+{
+    char mistake[CLI_MISTAKE_SIZE];
+    size_t name = strcspn(text, "=");
+    if (cli_check_dsn(text, ret_mistake))
+        return true;
+    bool is_named = text[name] && !is_uri(text) && !is_keyword(text, name) &&
+                    (is_uri(text + name + 1) || strchr(text + name + 1, '=')) &&
+                    cli_check_dsn(text + name + 1, mistake);
+    if (is_named)
+        snprintf(ret_mistake, CLI_MISTAKE_SIZE, "only run takes NAME=DSN; leave out \"%.*s=\"",
+            (int)(name < 63 ? name : 63), text);
+    return false;
 }
 
 PGconn *cli_connect(const struct cli_arguments *arguments)
@@ -149,7 +203,7 @@ int cli_check_value(const struct cli_arguments *arguments, PGconn *connection, c
         return CLI_OK;
     if (is_read || (state && strncmp(state, data_exception, strlen(data_exception)) == 0))
         return cli_complain(
-            arguments, CLI_WRONG_USE, "--%s: \"%s\" is not %s", option, text, wanted);
+            arguments, CLI_USAGE_ERROR, "--%s: \"%s\" is not %s", option, text, wanted);
     complain_of_result(arguments, connection, result);
     return CLI_FAILED;
 }

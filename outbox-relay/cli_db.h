@@ -4,20 +4,27 @@
 #define RELAY_CLI_DB_H
 
 #include "outbox-relay/cli.h"
+#include "shared/base/cleanup.h"
 
 #include <libpq-fe.h>
 
 /* The option every such command has: the outbox's database. */
 #define CLI_SOURCE_OPTION \
     { \
-        .name = "source", .type = CLI_TEXT, .metavar = "DSN", .required = true, \
-        .environment = "OUTBOX_RELAY_SOURCE", .check = cli_check_dsn, \
-        .help = "database of the outbox: a libpq connection string or URI" \
+        .name = "source", .type = CLI_TEXT, .metavar = "DSN", .common = true, .required = true, \
+        .environment = "OUTBOX_RELAY_SOURCE", .check = cli_check_source, \
+        .help = "database of the outbox, as a libpq connection string or URI" \
     }
 
-/* Whether a text has the form of a connection string, whatever it leads to: else libpq's reason
- * without the text itself, which may have a password. For cli_option. */
+/* Whether a text has the form of a connection string, whatever it leads to. If not, the mistake is
+ * libpq's reason without the text itself, which may contain a password. */
 bool cli_check_dsn(const char *text, char ret_mistake[CLI_MISTAKE_SIZE]);
+
+/* The same for --source; says so when a NAME=DSN was given, as `run` takes it. For cli_option. */
+bool cli_check_source(const char *text, char ret_mistake[CLI_MISTAKE_SIZE]);
+
+/* Whether a text is a connection string where NAME=DSN should be. */
+bool cli_lacks_name(const char *text);
 
 /* Connects to --source. Returns NULL after telling why on stderr; else the caller's to PQfinish. */
 PGconn *cli_connect(const struct cli_arguments *arguments);
@@ -37,9 +44,9 @@ MUST_CHECK int cli_commit_shown(const struct cli_arguments *arguments, PGconn *c
 PGresult *cli_query(const struct cli_arguments *arguments, PGconn *connection, const char *sql,
     const char *const *parameters, int count);
 
-/* Whether the server reads the value of an option, NULL or not, as the command means it: `sql`
- * casts $1 and returns whether it will do. Returns a cli_exit, not CLI_OK after telling that it is
- * not `wanted`. */
+/* Whether the server reads the value of an option, which may be absent, as the command means it:
+ * `sql` casts $1 and returns whether it will do. Returns a cli_exit, not CLI_OK after saying that
+ * it is not `wanted`. */
 MUST_CHECK int cli_check_value(const struct cli_arguments *arguments, PGconn *connection,
     const char *option, const char *sql, const char *wanted);
 

@@ -1,5 +1,6 @@
 /* Rows for people (a table) or for programs (JSON). */
 #include "outbox-relay/cli_output.h"
+#include "shared/db/result.h"
 
 #include <stdarg.h>
 #include <string.h>

@@ -3,12 +3,14 @@
 #define RELAY_CLI_OUTPUT_H
 
 #include "outbox-relay/cli_db.h"
+#include "shared/base/cleanup.h"
 
 #include <stdio.h>
 
 #define CLI_JSON_OPTION \
     { \
-        .name = "json", .type = CLI_FLAG, .help = "print JSON for programs: an array of objects" \
+        .name = "json", .type = CLI_FLAG, .common = true, \
+        .help = "print JSON for programs: an array of objects" \
     }
 
 /* The statement of a command that does something once: an array of one object with `columns`, a

@@ -3,7 +3,7 @@
 #define RELAY_CLOUDEVENT_H
 
 #include "outbox-relay/buffer.h"
-#include "outbox-relay/chunk.h"
+#include "outbox-relay/event.h"
 
 #define CLOUDEVENT_TYPE "application/cloudevents+json"
 #define CLOUDEVENT_BATCH_TYPE "application/cloudevents-batch+json"

@@ -56,7 +56,7 @@ static int run_events(const struct cli_arguments *arguments)
         cli_text(arguments, "status"), cli_text(arguments, "type"), cli_text(arguments, "key"),
         cli_text(arguments, "limit")};
     if (!cli_check_event_id(arguments, parameters[0]))
-        return CLI_WRONG_USE;
+        return CLI_USAGE_ERROR;
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
     if (!connection)
         return CLI_FAILED;
@@ -71,23 +71,23 @@ static const struct cli_option events_options[] = {
     {.name = "subscription",
         .type = CLI_TEXT,
         .metavar = "NAME",
-        .help = "only those for this subscription"},
+        .help = "only events for this subscription"},
     {.name = "status",
         .type = CLI_TEXT,
         .metavar = "STATUS",
         .choices = "delivered|pending|retrying|blocked|dead",
-        .help = "delivered, pending, retrying, blocked or dead"},
+        .help = "only this status: `delivered`, `pending`, `retrying`, `blocked` or `dead`"},
     {.name = "type",
         .type = CLI_TEXT,
         .metavar = "TYPE",
-        .help = "event type: exact, or a prefix such as order.*"},
-    {.name = "key", .type = CLI_TEXT, .metavar = "ID", .help = "aggregate id"},
+        .help = "only this event type, or a prefix such as `order.*`"},
+    {.name = "key", .type = CLI_TEXT, .metavar = "ID", .help = "only this aggregate id"},
     {.name = "limit",
         .type = CLI_INT,
         .metavar = "N",
         .min = 1,
         .max = 10000,
-        .help = "how many rows, the newest (default: 20)"},
+        .help = "maximum rows to show, the newest (default: 20)"},
     CLI_JSON_OPTION,
 };
 
@@ -95,13 +95,20 @@ const struct cli_command CMD_EVENTS = {
     .name = "events",
     .operands = "[EVENT_ID]",
     .max_operands = 1,
-    .summary = "events, and what became of each for each subscription",
+    .summary = "list events and their delivery status",
+    .details =
+        "Shows a row for each event and subscription that wants it, in the order of emit. EVENT_ID "
+        "is the CloudEvent's id, a UUID. `pending` is an event that waits for its first attempt, "
+        "`retrying` one that was refused and will be retried, `blocked` one that waits behind a "
+        "refused event of its "
+        "key, and `dead` one that has used up its attempts. Events that were skipped show as "
+        "`delivered`.",
     .options = events_options,
     .option_count = ARRAY_SIZE(events_options),
     .run = run_events,
 };
 
-/* Parked events: the operator's list of what needs a decision. */
+/* Parked events: what an operator may have to decide about. */
 static const char DEAD_SQL[] =
     "select subscription, event_id, event_type, aggregate_id, status, attempts, last_status,"
     " date_trunc('second', last_attempt_at) as last_attempt_at,"
@@ -120,20 +127,23 @@ static int run_dead(const struct cli_arguments *arguments)
     int status = cli_check_subscription(arguments, connection, parameters[0]);
     return status ? status
                   : cli_print_query(arguments, connection, DEAD_SQL, parameters,
-                        ARRAY_SIZE(parameters), "no dead event");
+                        ARRAY_SIZE(parameters),
+                        cli_flag(arguments, "all")
+                            ? "no parked events"
+                            : "no dead events (--all shows events being retried or blocked)");
 }
 
 static const struct cli_option dead_options[] = {
     CLI_SOURCE_OPTION,
     {.name = "all",
         .type = CLI_FLAG,
-        .help = "also those that are retried, and those that wait behind them"},
+        .help = "all parked events: also those being retried or blocked"},
     {.name = "limit",
         .type = CLI_INT,
         .metavar = "N",
         .min = 1,
         .max = 10000,
-        .help = "how many rows, the oldest (default: 100)"},
+        .help = "maximum rows to show, oldest first within a subscription (default: 100)"},
     CLI_JSON_OPTION,
 };
 
@@ -141,7 +151,8 @@ const struct cli_command CMD_DEAD = {
     .name = "dead",
     .operands = "[NAME]",
     .max_operands = 1,
-    .summary = "events given up (see redrive and skip)",
+    .summary = "list dead events: those that used up their attempts",
+    .details = "redrive retries a dead event, skip gives up on it.",
     .options = dead_options,
     .option_count = ARRAY_SIZE(dead_options),
     .run = run_dead,

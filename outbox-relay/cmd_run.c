@@ -1,7 +1,7 @@
 /* outbox-relay run: relays from any number of sources until SIGTERM. */
+#include "outbox-relay/address.h"
 #include "outbox-relay/cli_db.h"
 #include "outbox-relay/commands.h"
-#include "outbox-relay/listen.h"
 #include "outbox-relay/progress.h"
 #include "outbox-relay/relay_metrics.h"
 #include "outbox-relay/source.h"
@@ -12,6 +12,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -40,20 +41,21 @@ static int add_source(const struct cli_arguments *arguments, struct run *run, co
 {
     AUTO_FREE char *name = strdup(entry);
     char *equals = name ? strchr(name, '=') : NULL;
-    if (!equals)
-        return cli_complain(arguments, CLI_WRONG_USE, "a source is NAME=DSN");
+    if (!equals || cli_lacks_name(entry))
+        return cli_complain(arguments, CLI_USAGE_ERROR,
+            "a source needs a name: write NAME=DSN, such as \"shop=host=127.0.0.1 dbname=shop\"");
     *equals = '\0';
     if (!name_valid(name))
-        return cli_complain(arguments, CLI_WRONG_USE,
-            "a source's name has letters, digits, '.', '_' and '-' only: %s", name);
+        return cli_complain(arguments, CLI_USAGE_ERROR,
+            "the source name \"%s\" must be 1 to 63 letters, digits, '.', '_' or '-'", name);
     for (size_t i = 0; i < run->count; i++)
         if (strcmp(run->sources[i]->name, name) == 0)
-            return cli_complain(arguments, CLI_WRONG_USE, "two sources have the name %s", name);
+            return cli_complain(arguments, CLI_USAGE_ERROR, "two sources are named %s", name);
     char mistake[CLI_MISTAKE_SIZE];
     if (!cli_check_dsn(equals + 1, mistake))
-        return cli_complain(arguments, CLI_WRONG_USE, "source %s: %s", name, mistake);
+        return cli_complain(arguments, CLI_USAGE_ERROR, "source %s: %s", name, mistake);
     if (run->count == MAX_SOURCES)
-        return cli_complain(arguments, CLI_WRONG_USE, "more than %d sources", MAX_SOURCES);
+        return cli_complain(arguments, CLI_USAGE_ERROR, "more than %d sources", MAX_SOURCES);
     int ret = source_new(name, equals + 1, &run->settings, &run->sources[run->count]);
     if (ret < 0)
         return cli_complain(arguments, CLI_FAILED, "source %s: %s", name, strerror(-ret));
@@ -84,9 +86,9 @@ static int start_server(const struct cli_arguments *arguments, struct run *run)
     if (strcmp(listen, "off") == 0)
         return CLI_OK;
     struct listen_address address;
-    if (!listen_parse(listen, &address))
+    if (!listen_address_parse(listen, &address))
         return cli_complain(
-            arguments, CLI_WRONG_USE, "--listen is ADDRESS:PORT or off, not %s", listen);
+            arguments, CLI_USAGE_ERROR, "--listen must be ADDRESS:PORT or off, not \"%s\"", listen);
     struct http_settings settings = {
         .program = "outbox-relay",
         .address = address.host,
@@ -99,8 +101,7 @@ static int start_server(const struct cli_arguments *arguments, struct run *run)
     int ret = http_server_start(&settings, &run->server);
     if (ret < 0)
         return cli_complain(arguments, CLI_FAILED,
-            "can't listen on %s: %s (choose with --listen or "
-            "OUTBOX_RELAY_LISTEN)",
+            "cannot listen on %s: %s (set another address with --listen or OUTBOX_RELAY_LISTEN)",
             listen, strerror(-ret));
     log_info("listening", LOG_TEXT("address", address.host),
         LOG_INT("port", http_server_port(run->server)));
@@ -184,7 +185,7 @@ static int load_settings(const struct cli_arguments *arguments, struct run *run)
     AUTO_FREE char *error = NULL;
     enum log_level level = LOG_LEVEL_INFO;
     if (settings_load(RELAY_SETTINGS, RELAY_SETTINGS_COUNT, &run->settings, &error) < 0)
-        return cli_complain(arguments, CLI_WRONG_USE, "%s", error);
+        return cli_complain(arguments, CLI_USAGE_ERROR, "%s", error);
     if (log_level_parse(run->settings.log_level, &level) < 0)
         level = LOG_LEVEL_INFO; /* the settings know the levels */
     log_init("outbox-relay", level);
@@ -214,8 +215,10 @@ static int add_sources(const struct cli_arguments *arguments, struct run *run)
     if (count == 0)
         status = add_sources_from_environment(arguments, run);
     if (status == CLI_OK && run->count == 0)
-        return cli_complain(arguments, CLI_WRONG_USE,
-            "say what to watch: --source NAME=DSN, or OUTBOX_RELAY_SOURCES");
+        return cli_complain(arguments, CLI_USAGE_ERROR,
+            "no source given: use --source NAME=DSN or OUTBOX_RELAY_SOURCES%s",
+            getenv("OUTBOX_RELAY_SOURCE") ? " (OUTBOX_RELAY_SOURCE is for the other commands)"
+                                          : "");
     return status;
 }
 
@@ -249,30 +252,34 @@ static const struct cli_option options[] = {
     {.name = "source",
         .type = CLI_LIST,
         .metavar = "NAME=DSN",
-        .help = "publishing database; its events have the CloudEvents source /NAME; default: those "
-                "of $OUTBOX_RELAY_SOURCES"},
+        .help = "database to relay from; NAME becomes the CloudEvents source /NAME (default: "
+                "$OUTBOX_RELAY_SOURCES)"},
     {.name = "listen",
         .type = CLI_TEXT,
         .metavar = "ADDR:PORT",
-        .help = "where /metrics, /livez and /readyz are, or off; default: $OUTBOX_RELAY_LISTEN, "
-                "else 127.0.0.1:8010"},
+        .help = "address for /metrics, /livez and /readyz, or `off` (default: "
+                "$OUTBOX_RELAY_LISTEN or 127.0.0.1:8010)"},
     {.name = "wake",
         .type = CLI_TEXT,
         .metavar = "MODE",
         .choices = "listen|poll",
-        .help = "poll where a transaction-pooling proxy is in between; default: "
-                "$OUTBOX_RELAY_WAKE, else listen"},
-    {.name = "settings", .type = CLI_FLAG, .help = "print the environment variables, and end"},
-    {.name = "settings-markdown", .type = CLI_FLAG, .help = "the same as a Markdown table"},
+        .help = "how to learn of new events: `listen` or `poll`; use `poll` behind a "
+                "transaction-pooling proxy (default: "
+                "$OUTBOX_RELAY_WAKE or listen)"},
+    {.name = "settings",
+        .type = CLI_FLAG,
+        .help = "print the environment variables with their defaults, and exit"},
+    {.name = "settings-markdown",
+        .type = CLI_FLAG,
+        .help = "print them as a Markdown table, and exit"},
 };
 
 const struct cli_command CMD_RUN = {
     .name = "run",
     .operands = "",
-    .summary = "deliver the events of one or more databases, until SIGTERM",
-    .details =
-        "Any number of relays may run for a database: one is active, the others stand by. A\n"
-        "database that can't be reached is tried again, with backoff.",
+    .summary = "deliver events from one or more databases, until stopped",
+    .details = "Any number of relays may run for a database: one is active, the others stand by. A "
+               "database that cannot be reached is tried again until it answers.",
     .options = options,
     .option_count = ARRAY_SIZE(options),
     .run = run_relay,

@@ -1,6 +1,7 @@
 /* outbox-relay secrets: which there are (never their values), and rotation. */
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
+#include "shared/db/result.h"
 
 static const char LIST_SQL[] =
     "select subscription, fingerprint, kept_as, date_trunc('second', created_at) as created_at,"
@@ -13,7 +14,7 @@ static int rotate(const struct cli_arguments *arguments, PGconn *connection)
     const char *overlap = cli_text(arguments, "overlap");
     const char *parameters[] = {name, overlap ? overlap : "1 day"};
     int status = cli_check_value(arguments, connection, "overlap",
-        "select now() + $1::interval >= now()", "a time of some length, such as \"2 hours\"");
+        "select now() + $1::interval >= now()", "a length of time such as \"2 hours\"");
     if (status)
         return status;
     if (!cli_begin(arguments, connection))
@@ -26,8 +27,8 @@ static int rotate(const struct cli_arguments *arguments, PGconn *connection)
     if (!rotated)
         return CLI_FAILED;
     cli_print_outcome(arguments, rotated,
-        "new signing secret, for the receiver: %s\n"
-        "requests carry signatures of the old one too for %s",
+        "new signing secret for the receiver: %s\n"
+        "requests are signed with the old secret as well for %s",
         PQgetvalue(rotated, 0, 2), parameters[1]);
     return cli_commit_shown(arguments, connection);
 }
@@ -37,9 +38,10 @@ static int run_secrets(const struct cli_arguments *arguments)
     const char *name = cli_operand(arguments, 0);
     bool rotating = cli_flag(arguments, "rotate");
     if (rotating && !name)
-        return cli_complain(arguments, CLI_WRONG_USE, "--rotate needs the NAME of a subscription");
+        return cli_complain(
+            arguments, CLI_USAGE_ERROR, "--rotate needs the NAME of a subscription");
     if (!rotating && cli_text(arguments, "overlap"))
-        return cli_complain(arguments, CLI_WRONG_USE, "--overlap goes with --rotate");
+        return cli_complain(arguments, CLI_USAGE_ERROR, "--overlap needs --rotate");
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
     if (!connection)
         return CLI_FAILED;
@@ -47,18 +49,18 @@ static int run_secrets(const struct cli_arguments *arguments)
         return rotate(arguments, connection);
     int status = cli_check_subscription(arguments, connection, name);
     return status ? status
-                  : cli_print_query(arguments, connection, LIST_SQL, &name, 1, "no secret");
+                  : cli_print_query(arguments, connection, LIST_SQL, &name, 1, "no secrets");
 }
 
 static const struct cli_option options[] = {
     CLI_SOURCE_OPTION,
     {.name = "rotate",
         .type = CLI_FLAG,
-        .help = "make a new secret and print it; the old one goes on for the overlap"},
+        .help = "create a new secret and print it; the old one stays valid for the overlap"},
     {.name = "overlap",
         .type = CLI_TEXT,
         .metavar = "TIME",
-        .help = "how long both are valid, such as \"2 hours\" (default: 1 day)"},
+        .help = "how long both are valid, such as `2 hours` (default: 1 day)"},
     CLI_JSON_OPTION,
 };
 
@@ -66,7 +68,12 @@ const struct cli_command CMD_SECRETS = {
     .name = "secrets",
     .operands = "[NAME]",
     .max_operands = 1,
-    .summary = "which signing secrets there are, and rotation",
+    .summary = "list or rotate signing secrets",
+    .details =
+        "Lists no secret itself, but its fingerprint: the first 12 hexadecimal digits of the "
+        "SHA-256 of its text, `whsec_` included. At most two secrets of a subscription are valid "
+        "at a time: a rotation before the last overlap is over ends the older one at once. "
+        "Requests carry a signature for each valid secret.",
     .options = options,
     .option_count = ARRAY_SIZE(options),
     .run = run_secrets,

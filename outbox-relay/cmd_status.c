@@ -1,6 +1,7 @@
 /* outbox-relay status: how far each subscription is, once or again and again. */
 #include "outbox-relay/cli_output.h"
 #include "outbox-relay/commands.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -24,21 +25,21 @@ static const char STATUS_JSON_SQL[] =
     " and database = (select oid from pg_database where datname = current_database())))"
 
 static const char LEASE_SQL[] =
-    "select case when acquired_at is null then 'relay: none was here yet'"
-    " when " IS_ACTIVE " is not true then 'relay: NONE IS ACTIVE, the last one began at '"
+    "select case when acquired_at is null then 'no active relay; none has run yet'"
+    " when " IS_ACTIVE " is not true then 'no active relay; the last one started at '"
     " || date_trunc('second', acquired_at) || ', epoch ' || epoch"
-    " else 'relay: ' || holder || ', active since ' || date_trunc('second', acquired_at)"
+    " else 'active relay: ' || holder || ', since ' || date_trunc('second', acquired_at)"
     " || ', epoch ' || epoch end from outbox.lease";
 
-/* $1 subscription or null, $2 seconds. One row for each thing that needs somebody. */
+/* $1 subscription or null, $2 seconds. One row for each problem that needs attention. */
 static const char CHECK_SQL[] =
     "with s as materialized (select * from outbox.status)"
-    " select 'no relay is active' as problem from outbox.lease where " IS_ACTIVE " is not true"
+    " select 'no active relay' as problem from outbox.lease where " IS_ACTIVE " is not true"
     " union all select subscription || p.problem from s, lateral (values"
     " (state = 'disabled', ' is disabled: ' || coalesce(state_reason, '')),"
     " (breaker = 'open' and state = 'active', ': the endpoint is down: ' || coalesce(last_error, "
     "'')),"
-    " (dead > 0, ': ' || dead || ' dead events'),"
+    " (dead > 0, ': ' || dead || case dead when 1 then ' dead event' else ' dead events' end),"
     " (lag_seconds > $2::numeric, ': ' || lag_seconds || ' s behind')) p(present, problem)"
     " where present and ($1::text is null or subscription = $1)";
 
@@ -51,7 +52,7 @@ static int print_status(const struct cli_arguments *arguments, PGconn *connectio
     if (!lease)
         return CLI_FAILED;
     printf("%s\n\n", PQgetvalue(lease, 0, 0));
-    return cli_print_query(arguments, connection, STATUS_SQL, &name, 1, "no subscription");
+    return cli_print_query(arguments, connection, STATUS_SQL, &name, 1, "no subscriptions");
 }
 
 static int watch(const struct cli_arguments *arguments, PGconn *connection)
@@ -74,7 +75,7 @@ static int watch(const struct cli_arguments *arguments, PGconn *connection)
     }
 }
 
-/* For monitoring: what is wrong, a line each; the exit status tells whether anything is. */
+/* For monitoring: a line for each problem; the exit status says whether there is one. */
 static int check_health(const struct cli_arguments *arguments, PGconn *connection)
 {
     const char *limit = cli_text(arguments, "max-lag");
@@ -95,11 +96,12 @@ static int run_status(const struct cli_arguments *arguments)
 {
     if (cli_flag(arguments, "check") &&
         (cli_flag(arguments, "watch") || cli_flag(arguments, "json")))
-        return cli_complain(arguments, CLI_WRONG_USE, "--check excludes --watch and --json");
+        return cli_complain(
+            arguments, CLI_USAGE_ERROR, "--check cannot be combined with --watch or --json");
     if (cli_text(arguments, "max-lag") && !cli_flag(arguments, "check"))
-        return cli_complain(arguments, CLI_WRONG_USE, "--max-lag goes with --check");
+        return cli_complain(arguments, CLI_USAGE_ERROR, "--max-lag needs --check");
     if (cli_text(arguments, "interval") && !cli_flag(arguments, "watch"))
-        return cli_complain(arguments, CLI_WRONG_USE, "--interval goes with --watch");
+        return cli_complain(arguments, CLI_USAGE_ERROR, "--interval needs --watch");
     AUTO_CONNECTION PGconn *connection = cli_connect(arguments);
     if (!connection)
         return CLI_FAILED;
@@ -115,23 +117,23 @@ static int run_status(const struct cli_arguments *arguments)
 
 static const struct cli_option options[] = {
     CLI_SOURCE_OPTION,
-    {.name = "watch", .type = CLI_FLAG, .help = "print again and again, until interrupted"},
+    {.name = "watch", .type = CLI_FLAG, .help = "print again and again until interrupted"},
     {.name = "interval",
         .type = CLI_INT,
         .metavar = "S",
         .min = 1,
         .max = 3600,
-        .help = "seconds between two prints of --watch (default: 2)"},
+        .help = "with --watch, seconds between two prints (default: 2)"},
     {.name = "check",
         .type = CLI_FLAG,
-        .help = "for monitoring: print what needs somebody, a line each, and exit with 1; else ok "
-                "and 0"},
+        .help = "for monitoring: print each problem that needs attention on a line of its own and "
+                "exit with 1; otherwise print `ok` and exit with 0"},
     {.name = "max-lag",
         .type = CLI_INT,
         .metavar = "S",
         .min = 0,
         .max = 31536000,
-        .help = "seconds behind that --check accepts (default: 300)"},
+        .help = "with --check, the lag in seconds that is still acceptable (default: 300)"},
     CLI_JSON_OPTION,
 };
 
@@ -139,12 +141,15 @@ const struct cli_command CMD_STATUS = {
     .name = "status",
     .operands = "[NAME]",
     .max_operands = 1,
-    .summary = "how far behind each subscription is, what is parked, and why",
+    .summary = "show the lag, parked events and last error of each subscription",
     .details =
-        "The cursor is stored about once a second while the relay is busy: an event may have been\n"
-        "delivered a moment before it shows here. When more than 10,000 events come after a\n"
-        "cursor, those that the subscription does not want included, the lag is an upper bound:\n"
-        "the distance of the ids, and the age of the event after those when none of them matches.",
+        "Parked events (retrying, blocked, dead) are not part of the lag. last_error stays after "
+        "the problem is over.\n\n"
+        "The relay stores its cursors at most five times a second, so an event may have been "
+        "delivered a moment before it shows here. If more than 10,000 events (of any type) follow "
+        "the cursor, the lag is an upper bound.\n\n"
+        "--check reports that no relay is active, and of each subscription that it is disabled, "
+        "that its endpoint is down, that it has dead events, or that its lag is too large.",
     .options = options,
     .option_count = ARRAY_SIZE(options),
     .run = run_status,

@@ -5,6 +5,7 @@
 #include "outbox-relay/commands.h"
 #include "shared/base/utf8.h"
 #include "shared/base/webhook.h"
+#include "shared/db/result.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,7 +14,7 @@
 
 #define SECRET_MAX 1024
 #define SECRET_VARIABLE "OUTBOX_SUBSCRIPTION_SECRET"
-#define SECRET_FORM "secret: whsec_ and the base64 of 24 to 64 bytes"
+#define SECRET_FORM "secret (whsec_ and the base64 of 24 to 64 bytes)"
 #define URL_MAX 2048
 #define TYPES_MAX 1000
 
@@ -35,7 +36,7 @@ static bool check_url(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
         (!utf8_valid(text, &length) || length <= URL_MAX))
         return true;
     snprintf(ret_mistake, CLI_MISTAKE_SIZE,
-        "it must be an http:// or https:// URL with a host and without a user, of at most %d "
+        "must be an http:// or https:// URL with a host and without a user, of at most %d "
         "characters",
         URL_MAX);
     return false;
@@ -69,7 +70,7 @@ static bool check_types(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
             return true;
         text += length + 1;
     }
-    snprintf(ret_mistake, CLI_MISTAKE_SIZE, "these are more than %d event types", TYPES_MAX);
+    snprintf(ret_mistake, CLI_MISTAKE_SIZE, "more than %d event types", TYPES_MAX);
     return false;
 }
 
@@ -84,7 +85,7 @@ static bool is_reference(const char *text)
 
 static bool check_reference(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
 {
-    snprintf(ret_mistake, CLI_MISTAKE_SIZE, "it must be file:/PATH or env:NAME");
+    snprintf(ret_mistake, CLI_MISTAKE_SIZE, "must be file:/PATH or env:NAME");
     return is_reference(text);
 }
 
@@ -108,11 +109,11 @@ static int read_secret(
     if (error)
         return cli_complain(arguments, CLI_FAILED, "--secret-file %s: %s", path, strerror(error));
     if (!read)
-        return cli_complain(arguments, CLI_WRONG_USE, "--secret-file %s: it is empty", path);
+        return cli_complain(arguments, CLI_USAGE_ERROR, "--secret-file %s is empty", path);
     buffer[strcspn(buffer, " \t\r\n")] = '\0';
     if (!is_secret(buffer))
         return cli_complain(
-            arguments, CLI_WRONG_USE, "--secret-file %s: it has no " SECRET_FORM, path);
+            arguments, CLI_USAGE_ERROR, "--secret-file %s has no " SECRET_FORM, path);
     return CLI_OK;
 }
 
@@ -126,13 +127,13 @@ static int find_secret(
 
     if (reference && file)
         return cli_complain(
-            arguments, CLI_WRONG_USE, "--secret-ref and --secret-file exclude each other");
+            arguments, CLI_USAGE_ERROR, "--secret-ref and --secret-file exclude each other");
     *ret_secret = file ? buffer : reference ? reference : variable;
     if (file)
         return read_secret(arguments, file, buffer);
     if (!reference && variable && !is_secret(variable) && !is_reference(variable))
-        return cli_complain(arguments, CLI_WRONG_USE,
-            "$" SECRET_VARIABLE " has neither a " SECRET_FORM ", nor file:/PATH or env:NAME");
+        return cli_complain(arguments, CLI_USAGE_ERROR,
+            SECRET_VARIABLE " must be a " SECRET_FORM ", file:/PATH or env:NAME");
     return CLI_OK;
 }
 
@@ -142,9 +143,10 @@ static int check_name(const struct cli_arguments *arguments)
     const char *name = cli_operand(arguments, 0);
     if (*name && strlen(name) <= 63 && !name[strspn(name, letters)] && !strchr("._-", *name))
         return CLI_OK;
-    return cli_complain(arguments, CLI_WRONG_USE,
-        "the name \"%s\" must be 1 to 63 of a-z, 0-9, '.', '_' and '-', and begin with a letter or "
-        "digit",
+    return cli_complain(arguments, CLI_USAGE_ERROR,
+        "the name \"%s\" must be 1 to 63 characters of a-z, 0-9, '.', '_' and '-', and begin with "
+        "a "
+        "letter or digit",
         name);
 }
 
@@ -164,12 +166,12 @@ static int print_subscribed(
             " $3::text as new_secret from outbox.subscription where name = $1",
             parameters, ARRAY_SIZE(parameters), "");
     if (created)
-        printf("subscription %s created; it starts with %s\n", parameters[0],
-            cli_flag(arguments, "from-beginning") ? "the oldest event" : "the next event");
+        printf("subscription %s created; it starts at the %s event\n", parameters[0],
+            cli_flag(arguments, "from-beginning") ? "oldest retained" : "next");
     else
         printf("subscription %s changed; its cursor stays\n", parameters[0]);
     if (made)
-        printf("signing secret, for the receiver: %s\n", made);
+        printf("signing secret for the receiver: %s\n", made);
     return CLI_OK;
 }
 
@@ -204,66 +206,71 @@ static const struct cli_option subscribe_options[] = {
         .type = CLI_TEXT,
         .metavar = "URL",
         .check = check_url,
-        .help = "callback that events are POSTed to; a new subscription needs one"},
+        .help = "callback URL that events are POSTed to; a new subscription needs one"},
     {.name = "types",
         .type = CLI_TEXT,
         .metavar = "TYPES",
         .check = check_types,
-        .help = "event types, separated by commas: exact, prefixes as order.*, or * (default: *)"},
+        .help = "event types, separated by commas: exact, a prefix such as `order.*`, or `*` for "
+                "all (default: *)"},
     {.name = "batch-size",
         .type = CLI_INT,
         .metavar = "N",
         .min = 1,
         .max = 1000,
-        .help = "most events in one request; above 1, CloudEvents batches (default: 1)"},
+        .help = "maximum events per request; above 1, a request carries a CloudEvents batch "
+                "(default: 1)"},
     {.name = "max-in-flight",
         .type = CLI_INT,
         .metavar = "N",
         .min = 1,
         .max = 256,
-        .help = "requests under way at the same time; keys are spread over them (default: 8)"},
+        .help = "maximum concurrent requests; events of a key never overlap (default: 8)"},
     {.name = "timeout-ms",
         .type = CLI_INT,
-        .metavar = "N",
+        .metavar = "MS",
         .min = 10,
         .max = 600000,
-        .help = "how long one request may take (default: 10000)"},
+        .help = "time limit of a request (default: 10000)"},
     {.name = "max-attempts",
         .type = CLI_INT,
         .metavar = "N",
         .min = 1,
         .max = 1000,
-        .help = "attempts of a refused event before it is dead (default: 12)"},
+        .help = "refused attempts after which an event is dead (default: 12)"},
     {.name = "retry-base-ms",
         .type = CLI_INT,
-        .metavar = "N",
+        .metavar = "MS",
         .min = 1,
         .max = 86400000,
-        .help = "wait before the first retry; doubles with each (default: 1000)"},
+        .help = "longest wait before the first retry; doubles with every retry (default: 1000)"},
     {.name = "retry-max-ms",
         .type = CLI_INT,
-        .metavar = "N",
+        .metavar = "MS",
         .min = 1,
         .max = 604800000,
-        .help = "longest wait between two retries (default: 600000)"},
+        .help = "longest wait before any retry (default: 600000)"},
     {.name = "on-dead",
         .type = CLI_TEXT,
         .metavar = "POLICY",
         .choices = "skip|block",
-        .help = "skip: the key goes on after a dead event; block: it stays (default: skip)"},
+        .help = "what a dead event does to its key: `skip` lets later events pass, `block` holds "
+                "them back (default: skip)"},
     {.name = "secret-file",
         .type = CLI_TEXT,
         .metavar = "PATH",
-        .help =
-            "file with the signing secret (whsec_ and base64), which is stored in the database"},
+        .help = "file with the signing secret (`whsec_` and base64), which is stored in the "
+                "database"},
     {.name = "secret-ref",
         .type = CLI_TEXT,
         .metavar = "REF",
         .check = check_reference,
-        .help = "file:/path or env:NAME, from where the relay reads the secret itself"},
+        .help = "where the relay reads the secret itself: `file:/PATH` or `env:NAME`; the database "
+                "stores only this reference"},
     {.name = "from-beginning",
         .type = CLI_FLAG,
-        .help = "start a new subscription with the oldest retained event"},
+        .help = "for a new subscription: begin at the oldest retained event rather than the next "
+                "one"},
     CLI_JSON_OPTION,
 };
 
@@ -272,9 +279,15 @@ const struct cli_command CMD_SUBSCRIBE = {
     .operands = "NAME",
     .min_operands = 1,
     .max_operands = 1,
-    .summary = "make a subscription, or change one (its cursor stays)",
-    .details = "Without a secret (also $" SECRET_VARIABLE ") a new one is made and printed once.\n"
-               "What is not given keeps its value, or the default in a new subscription.",
+    .summary = "create a subscription, or change one (its cursor stays)",
+    .details =
+        "Options that are not given keep their value; in a new subscription they get the "
+        "default.\n\n"
+        "The signing secret can be given by --secret-file, --secret-ref or the environment "
+        "variable " SECRET_VARIABLE
+        "; if not, a new subscription gets a random one, which is printed once. In "
+        "an existing subscription another secret replaces the old one, which stays valid for one "
+        "day.",
     .options = subscribe_options,
     .option_count = ARRAY_SIZE(subscribe_options),
     .run = run_subscribe,
@@ -310,7 +323,7 @@ static int run_subscriptions(const struct cli_arguments *arguments)
     int status = cli_check_subscription(arguments, connection, name);
     return status ? status
                   : cli_print_query(
-                        arguments, connection, SUBSCRIPTIONS_SQL, &name, 1, "no subscription");
+                        arguments, connection, SUBSCRIPTIONS_SQL, &name, 1, "no subscriptions");
 }
 
 static const struct cli_option subscriptions_options[] = {CLI_SOURCE_OPTION, CLI_JSON_OPTION};
@@ -319,7 +332,7 @@ const struct cli_command CMD_SUBSCRIPTIONS = {
     .name = "subscriptions",
     .operands = "[NAME]",
     .max_operands = 1,
-    .summary = "the subscriptions with all their settings",
+    .summary = "list subscriptions with all their settings",
     .options = subscriptions_options,
     .option_count = ARRAY_SIZE(subscriptions_options),
     .run = run_subscriptions,

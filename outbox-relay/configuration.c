@@ -8,6 +8,7 @@
 #include "outbox-relay/secret.h"
 #include "outbox-relay/statements.h"
 #include "shared/base/log.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <string.h>

@@ -3,6 +3,7 @@
 #include "outbox-relay/cli_db.h"
 
 #include "shared/db/migrate.h"
+#include "shared/db/result.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -70,7 +71,7 @@ static int require_superuser(const struct cli_arguments *arguments, PGconn *conn
     if (is_superuser && strcmp(is_superuser, "on") == 0)
         return CLI_OK;
     return cli_complain(arguments, CLI_FAILED,
-        "--native needs a superuser, for the server loads a library: %s is none",
+        "--native needs a superuser, because the server loads a library: %s is not one",
         PQuser(connection));
 }
 
@@ -90,9 +91,9 @@ int emit_make_native(const struct cli_arguments *arguments, PGconn *connection, 
         return cli_complain(arguments, CLI_FAILED, "out of memory");
     if (replace(arguments, connection, sql))
         return cli_complain(arguments, CLI_FAILED,
-            "outbox.emit stays as it was; make install-native puts the library on the database's "
-            "host");
-    printf("outbox.emit is native: %s\n", library);
+            "outbox.emit was not changed; 'make install-native' installs the library on the "
+            "database server");
+    printf("outbox.emit is now native: %s\n", library);
     return CLI_OK;
 }
 
@@ -103,6 +104,6 @@ int emit_make_plpgsql(const struct cli_arguments *arguments, PGconn *connection)
         return cli_complain(arguments, CLI_FAILED, "out of memory");
     int status = replace(arguments, connection, sql);
     if (status == CLI_OK)
-        printf("outbox.emit is PL/pgSQL\n");
+        printf("outbox.emit is now PL/pgSQL\n");
     return status;
 }

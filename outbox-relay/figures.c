@@ -3,6 +3,7 @@
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/statements.h"
+#include "shared/db/result.h"
 
 #include <string.h>
 

@@ -3,10 +3,9 @@
 #include "outbox-relay/breaker.h"
 #include "outbox-relay/cloudevent.h"
 #include "outbox-relay/parking.h"
-#include "outbox-relay/partial.h"
-#include "outbox-relay/retry.h"
 #include "outbox-relay/settle.h"
 #include "outbox-relay/source.h"
+#include "outbox-relay/verdict.h"
 #include "shared/base/log.h"
 #include "shared/base/utf8.h"
 
@@ -332,7 +331,7 @@ static void refused(
 }
 
 /* Every event of the request has its own outcome: those in `failed` are refused. */
-static void apply_outcomes(struct lane *lane, const struct partial *failed, int status)
+static void apply_outcomes(struct lane *lane, const struct failed_list *failed, int status)
 {
     int64_t now_us = unix_us();
     struct item *next, *item = lane->sending;
@@ -340,7 +339,7 @@ static void apply_outcomes(struct lane *lane, const struct partial *failed, int 
     lane->sending_count = 0;
     for (; item; item = next) {
         next = item->next;
-        const struct partial_entry *entry = failed ? partial_find(failed, item->event->uuid) : NULL;
+        const struct failed_event *entry = failed_list_find(failed, item->event->uuid);
         if (entry)
             refused(lane, item, status, entry->error, entry->permanent);
         else
@@ -447,17 +446,17 @@ static void judge_answer(struct lane *lane, const struct response *response)
         [VERDICT_GONE] = ATTEMPT_GONE,
     };
     struct subscription *s = lane->subscription;
-    struct partial partial = {0};
+    struct failed_list failed = {0};
     char error[512];
     enum verdict verdict = judge(response);
     if (verdict == VERDICT_DELIVERED || verdict == VERDICT_REFUSED)
-        verdict = partial_parse(response, &partial, verdict);
+        verdict = judge_failed_list(response, verdict, &failed);
     describe(response, error, sizeof(error));
     stat_add(&s->stats->attempts[OUTCOMES[verdict]], 1);
     switch (verdict) {
     case VERDICT_DELIVERED:
         s->successes++;
-        apply_outcomes(lane, &partial, response->status);
+        apply_outcomes(lane, &failed, response->status);
         breaker_success(s);
         break;
     case VERDICT_REFUSED:
@@ -472,7 +471,7 @@ static void judge_answer(struct lane *lane, const struct response *response)
         settle_disable(s, error);
         break;
     }
-    partial_release(&partial);
+    failed_list_release(&failed);
 }
 
 static void on_answer(void *context, const struct response *response)

@@ -3,6 +3,7 @@
 #define RELAY_LANE_H
 
 #include "outbox-relay/subscription.h"
+#include "shared/base/cleanup.h"
 
 void lane_init(struct lane *lane, struct subscription *subscription, bool for_parked);
 void lane_release(struct lane *lane);

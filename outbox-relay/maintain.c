@@ -3,6 +3,7 @@
 #include "outbox-relay/settle.h"
 #include "outbox-relay/statements.h"
 #include "shared/base/log.h"
+#include "shared/db/result.h"
 
 #include <inttypes.h>
 #include <stdio.h>

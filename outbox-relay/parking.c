@@ -1,12 +1,13 @@
 /* See parking.h. */
 #include "outbox-relay/parking.h"
+#include "outbox-relay/backoff.h"
 #include "outbox-relay/figures.h"
 #include "outbox-relay/lane.h"
 #include "outbox-relay/pg_text.h"
-#include "outbox-relay/retry.h"
 #include "outbox-relay/source.h"
 #include "outbox-relay/statements.h"
 #include "shared/base/log.h"
+#include "shared/db/result.h"
 
 #include <string.h>
 
@@ -359,10 +360,10 @@ static void on_parked_events(void *context, PGresult *take_result)
         PQclear(take_result);
         return;
     }
-    struct chunk *chunk = chunk_new(take_result, NULL);
-    if (!chunk || subscription_take_parked(s, chunk) < 0)
+    struct read_result *read = read_result_new(take_result, NULL);
+    if (!read || subscription_take_parked(s, read) < 0)
         s->retry_due = true; /* out of memory: the next turn tries again */
-    chunk_unref(chunk);
+    read_result_unref(read);
 }
 
 static void on_next_retry(void *context, PGresult *take_result)

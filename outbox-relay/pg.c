@@ -356,5 +356,13 @@ int pg_open(struct pg *pg)
 {
     if (pg->connection || pg->connecting)
         return -EBUSY;
-    return pg_connecting_start(pg->loop, &pg->settings, on_connected, pg, &pg->connecting);
+    const struct pg_settings *settings = &pg->settings;
+    const struct pg_login login = {
+        .conninfo = settings->conninfo,
+        .application_name = settings->application_name,
+        .setup = settings->setup,
+        .statements = settings->unnamed ? NULL : settings->statements,
+        .connect_timeout_s = settings->connect_timeout_s,
+    };
+    return pg_connecting_start(pg->loop, &login, on_connected, pg, &pg->connecting);
 }

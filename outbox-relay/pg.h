@@ -7,19 +7,12 @@
 #define RELAY_PG_H
 
 #include "outbox-relay/loop.h"
+#include "outbox-relay/pg_statement.h"
+#include "shared/base/cleanup.h"
 
 #include <libpq-fe.h>
 
 struct pg;
-
-/* Prepared on each new connection under `name`; with an empty name it is parsed each time, which
- * needs no session state and so works through a transaction-pooling proxy. */
-struct pg_statement {
-    const char *name;
-    const char *sql;
-    int param_count;
-    bool binary; /* results in binary format */
-};
 
 struct pg_settings {
     const char *conninfo;

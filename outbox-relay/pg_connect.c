@@ -1,6 +1,7 @@
 /* See pg_connect.h. The thread owns nothing of the relay but its job; the job's last holder (thread
  * or loop) frees it. */
 #include "outbox-relay/pg_connect.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -138,7 +139,7 @@ void pg_connecting_abandon(struct pg_connecting *job)
     release(job);
 }
 
-static struct pg_connecting *new_job(struct loop *loop, const struct pg_settings *settings)
+static struct pg_connecting *new_job(struct loop *loop, const struct pg_login *login)
 {
     struct pg_connecting *job = calloc(1, sizeof(*job));
     if (!job)
@@ -146,12 +147,12 @@ static struct pg_connecting *new_job(struct loop *loop, const struct pg_settings
     atomic_init(&job->holders, 1);
     job->loop = loop;
     job->watch = (struct watch){.fd = -1, .ready = on_event, .context = job};
-    job->setup = settings->setup;
-    job->statements = settings->unnamed ? NULL : settings->statements;
-    job->conninfo = strdup(settings->conninfo);
-    job->application_name = strdup(settings->application_name);
+    job->setup = login->setup;
+    job->statements = login->statements;
+    job->conninfo = strdup(login->conninfo);
+    job->application_name = strdup(login->application_name);
     job->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    snprintf(job->timeout_text, sizeof(job->timeout_text), "%d", settings->connect_timeout_s);
+    snprintf(job->timeout_text, sizeof(job->timeout_text), "%d", login->connect_timeout_s);
     if (!job->conninfo || !job->application_name || job->event_fd < 0) {
         release(job);
         return NULL;
@@ -159,11 +160,11 @@ static struct pg_connecting *new_job(struct loop *loop, const struct pg_settings
     return job;
 }
 
-int pg_connecting_start(struct loop *loop, const struct pg_settings *settings,
+int pg_connecting_start(struct loop *loop, const struct pg_login *login,
     void (*done)(void *context, PGconn *take_connection, const char *error), void *context,
     struct pg_connecting **ret_connecting)
 {
-    struct pg_connecting *job = new_job(loop, settings);
+    struct pg_connecting *job = new_job(loop, login);
     if (!job)
         return -ENOMEM;
     job->done = done;

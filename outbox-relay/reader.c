@@ -3,6 +3,7 @@
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <string.h>
@@ -244,22 +245,19 @@ static void on_fresh(void *context, PGresult *take_result)
     ((struct tick_part *)context)->fresh = take_result;
 }
 
-static int64_t last_id_of(const struct chunk *chunk)
+static int64_t last_id_of(const struct read_result *read)
 {
-    return chunk->count ? chunk->events[chunk->count - 1].id : 0;
+    return read->count ? read->events[read->count - 1].id : 0;
 }
 
 /* Whether the late part was cut by a limit, so that more of it may be left. Counted on the late
- * events alone, which come first in the chunk. */
+ * events alone, which come first in the read. */
 static bool late_was_cut(const struct tick *tick, const PGresult *late)
 {
     int rows = late ? PQntuples(late) : 0;
     int64_t bytes = 0;
-    for (int row = 0; row < rows; row++) {
-        uint32_t size;
-        memcpy(&size, PQgetvalue(late, row, EVENT_SIZE), sizeof(size));
-        bytes += (int32_t)__builtin_bswap32(size);
-    }
+    for (int row = 0; row < rows; row++)
+        bytes += read_result_size(late, row);
     return rows > 0 && (rows >= tick->rows || bytes >= tick->bytes);
 }
 
@@ -277,26 +275,26 @@ static int finish_part(struct tick *tick, struct tick_part *part)
         PQclear(fresh); /* comes after the rest of the late ones */
         fresh = NULL;
     }
-    struct chunk *chunk = chunk_new(late, fresh);
-    if (!chunk)
+    struct read_result *read = read_result_new(late, fresh);
+    if (!read)
         return -ENOMEM;
-    bool any_fresh = chunk->count > (size_t)late_rows;
-    int64_t position = any_fresh ? last_id_of(chunk) : reader->cursor.position;
+    bool any_fresh = read->count > (size_t)late_rows;
+    int64_t position = any_fresh ? last_id_of(read) : reader->cursor.position;
     cursor_advance(
-        &reader->cursor, position, tick->snapshot, cut ? last_id_of(chunk) : 0, &source->marks);
+        &reader->cursor, position, tick->snapshot, cut ? last_id_of(read) : 0, &source->marks);
     int ret = 0;
     for (struct subscription *s = reader->members; s && ret == 0; s = s->next_in_reader)
-        ret = subscription_take(s, chunk, &reader->cursor);
-    stat_add(&source->stats.events_read, chunk->count);
+        ret = subscription_take(s, read, &reader->cursor);
+    stat_add(&source->stats.events_read, read->count);
     enum tick_outcome outcome = TICK_SOME;
-    if (chunk->count == 0)
+    if (read->count == 0)
         outcome = TICK_EMPTY;
-    else if ((int64_t)chunk->count >= BIG_READ(tick->rows) ||
-             chunk->payload_bytes >= BIG_READ(tick->bytes))
+    else if ((int64_t)read->count >= BIG_READ(tick->rows) ||
+             read->payload_bytes >= BIG_READ(tick->bytes))
         outcome = TICK_MANY;
     /* Without fresh rows asked for, the late part was the only thing read. */
     reader->due = outcome == TICK_MANY || !part->asked_fresh;
-    chunk_unref(chunk);
+    read_result_unref(read);
     return ret < 0 ? ret : (int)outcome;
 }
 

@@ -5,6 +5,7 @@
 #define RELAY_READER_H
 
 #include "outbox-relay/source.h"
+#include "shared/base/cleanup.h"
 
 struct reader {
     struct reader *next;

@@ -3,6 +3,7 @@
 #ifndef RELAY_SECRET_H
 #define RELAY_SECRET_H
 
+#include "shared/base/cleanup.h"
 #include "shared/base/webhook.h"
 
 /* `value`: whsec_…, file:/path or env:NAME. Errors: -EINVAL (no such secret text), -ENOENT (no such

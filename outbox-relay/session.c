@@ -1,8 +1,10 @@
 /* See session.h. */
 #include "outbox-relay/session.h"
+#include "outbox-relay/backoff.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <inttypes.h>

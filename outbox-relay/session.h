@@ -5,6 +5,7 @@
 #define RELAY_SESSION_H
 
 #include "outbox-relay/source.h"
+#include "shared/base/cleanup.h"
 
 /* Makes the connections of the mode; nothing is opened. Errors: -ENOMEM. */
 MUST_CHECK int session_init(struct source *source);

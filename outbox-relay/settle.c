@@ -4,6 +4,7 @@
 #include "outbox-relay/source.h"
 #include "outbox-relay/statements.h"
 #include "shared/base/log.h"
+#include "shared/db/result.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* See source.h. */
 #include "outbox-relay/source.h"
 #include "outbox-relay/allow.h"
+#include "outbox-relay/backoff.h"
 #include "outbox-relay/cloudevent.h"
 #include "outbox-relay/configuration.h"
 #include "outbox-relay/figures.h"
@@ -13,6 +14,7 @@
 #include "outbox-relay/statements.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -9,10 +9,10 @@
 #include "outbox-relay/cursor.h"
 #include "outbox-relay/loop.h"
 #include "outbox-relay/pg.h"
-#include "outbox-relay/retry.h"
 #include "outbox-relay/settings.h"
 #include "outbox-relay/subscription.h"
 #include "outbox-relay/transport.h"
+#include "shared/base/cleanup.h"
 
 #include <pthread.h>
 

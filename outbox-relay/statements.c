@@ -1,6 +1,7 @@
 /* Every SQL statement of the engine; see statements.h. */
 #include "outbox-relay/statements.h"
 
+/* In the order of enum event_column in read_result.h. */
 #define EVENT_COLUMN_LIST \
     "id, event_id, aggregate_type, aggregate_id, event_type, created_at, size, payload, headers"
 

@@ -11,21 +11,6 @@ extern const struct pg_statement READ_BEGIN, READ_TUNE, READ_SNAPSHOT, READ_NEW,
 /* For the figures, while a reader has no room. */
 extern const struct pg_statement NEWEST_ID, FIRST_UNREAD;
 
-/* Columns of READ_NEW, READ_LATE and READ_PARKED, in binary. */
-enum event_column {
-    EVENT_ID,
-    EVENT_UUID,
-    EVENT_AGGREGATE_TYPE,
-    EVENT_AGGREGATE_ID,
-    EVENT_TYPE,
-    EVENT_CREATED_AT,
-    EVENT_SIZE,
-    EVENT_PAYLOAD,
-    EVENT_HEADERS,
-    EVENT_ATTEMPTS, /* READ_PARKED only */
-    EVENT_COLUMNS
-};
-
 /* Writing: every unit begins with FENCE, or FENCE_PARKED about parked events, which fails with
  * FENCED_SQLSTATE when the epoch is not the current one. */
 #define FENCED_SQLSTATE "OB001"

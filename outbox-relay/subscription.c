@@ -131,7 +131,7 @@ struct subscription *subscription_new(struct source *source, const PGresult *row
 
 static void free_pending(struct pending *pending)
 {
-    chunk_unref(pending->chunk);
+    read_result_unref(pending->read);
     free(pending->items);
     cursor_release(&pending->after);
     free(pending);
@@ -223,7 +223,7 @@ static int take_nothing(struct subscription *s, const struct cursor *after)
     return 0;
 }
 
-static struct pending *new_pending(struct chunk *chunk, size_t count)
+static struct pending *new_pending(struct read_result *read, size_t count)
 {
     struct pending *pending = calloc(1, sizeof(*pending));
     if (!pending)
@@ -233,19 +233,19 @@ static struct pending *new_pending(struct chunk *chunk, size_t count)
         free(pending);
         return NULL;
     }
-    pending->chunk = chunk_ref(chunk);
+    pending->read = read_result_ref(read);
     pending->open = count;
     return pending;
 }
 
 /* Marks in `wanted` which events match; returns how many. Runs of one type are the rule. */
-static size_t filter(const struct subscription *s, const struct chunk *chunk, bool *wanted)
+static size_t filter(const struct subscription *s, const struct read_result *read, bool *wanted)
 {
     struct text type = {0};
     bool wants = false;
     size_t count = 0;
-    for (size_t i = 0; i < chunk->count; i++) {
-        struct text own = chunk->events[i].type;
+    for (size_t i = 0; i < read->count; i++) {
+        struct text own = read->events[i].type;
         if (!type.data || own.length != type.length ||
             memcmp(own.data, type.data, own.length) != 0) {
             type = own;
@@ -257,15 +257,15 @@ static size_t filter(const struct subscription *s, const struct chunk *chunk, bo
     return count;
 }
 
-int subscription_take(struct subscription *s, struct chunk *chunk, const struct cursor *after)
+int subscription_take(struct subscription *s, struct read_result *read, const struct cursor *after)
 {
-    AUTO_FREE bool *wanted = calloc(chunk->count + 1, sizeof(*wanted));
+    AUTO_FREE bool *wanted = calloc(read->count + 1, sizeof(*wanted));
     if (!wanted)
         return -ENOMEM;
-    size_t count = filter(s, chunk, wanted);
+    size_t count = filter(s, read, wanted);
     if (count == 0)
         return take_nothing(s, after);
-    struct pending *pending = new_pending(chunk, count);
+    struct pending *pending = new_pending(read, count);
     if (!pending)
         return -ENOMEM;
     cursor_copy(&pending->after, after);
@@ -275,12 +275,12 @@ int subscription_take(struct subscription *s, struct chunk *chunk, const struct 
         s->pending_head = pending;
     s->pending_last = pending;
     s->pending_count++;
-    s->queued_bytes += chunk->bytes;
+    s->queued_bytes += read->bytes;
     struct item *item = pending->items;
-    for (size_t i = 0; i < chunk->count; i++) {
+    for (size_t i = 0; i < read->count; i++) {
         if (!wanted[i])
             continue;
-        item->event = &chunk->events[i];
+        item->event = &read->events[i];
         item->pending = pending;
         item->number = ++s->last_number;
         lane_push(lane_of(s, item->event), item);
@@ -289,17 +289,17 @@ int subscription_take(struct subscription *s, struct chunk *chunk, const struct 
     return 0;
 }
 
-int subscription_take_parked(struct subscription *s, struct chunk *chunk)
+int subscription_take_parked(struct subscription *s, struct read_result *read)
 {
-    struct pending *pending = new_pending(chunk, chunk->count);
+    struct pending *pending = new_pending(read, read->count);
     if (!pending)
         return -ENOMEM;
     pending->for_parked = true;
     pending->next = s->parked_pending;
     s->parked_pending = pending;
-    for (size_t i = 0; i < chunk->count; i++) {
+    for (size_t i = 0; i < read->count; i++) {
         struct item *item = &pending->items[i];
-        item->event = &chunk->events[i];
+        item->event = &read->events[i];
         item->pending = pending;
         lane_push(&s->lanes[s->lane_count - 1], item);
     }
@@ -367,9 +367,9 @@ void subscription_settle(struct subscription *s, struct item *item)
         return;
     }
     if (!pending->for_parked)
-        s->queued_bytes -= pending->chunk->bytes;
-    chunk_unref(pending->chunk);
-    pending->chunk = NULL;
+        s->queued_bytes -= pending->read->bytes;
+    read_result_unref(pending->read);
+    pending->read = NULL;
     free(pending->items);
     pending->items = NULL;
     if (pending->for_parked)

@@ -3,13 +3,15 @@
 #ifndef RELAY_SUBSCRIPTION_H
 #define RELAY_SUBSCRIPTION_H
 
-#include "outbox-relay/chunk.h"
+#include "outbox-relay/buffer.h"
 #include "outbox-relay/cursor.h"
 #include "outbox-relay/keyset.h"
 #include "outbox-relay/loop.h"
+#include "outbox-relay/read_result.h"
 #include "outbox-relay/signer.h"
 #include "outbox-relay/stats.h"
 #include "outbox-relay/transport.h"
+#include "shared/base/cleanup.h"
 
 struct source;
 struct reader;
@@ -31,8 +33,8 @@ struct item {
  * is settled, the stored cursor may move to `after`. */
 struct pending {
     struct pending *next;
-    struct chunk *chunk; /* counted; NULL once all items are settled */
-    struct item *items;  /* likewise */
+    struct read_result *read; /* counted; NULL once all items are settled */
+    struct item *items;       /* likewise */
     struct cursor after;
     size_t open;     /* items not settled */
     size_t settled;  /* items at the front that are all settled; kept for the first read */
@@ -80,7 +82,7 @@ struct subscription {
     struct pending *parked_pending; /* those of READ_PARKED, in no order */
     size_t pending_count;
     uint64_t last_number, highest_settled; /* of items */
-    size_t queued_bytes;                   /* of chunks that are held, but those of parked events */
+    size_t queued_bytes;                   /* of reads that are held, but those of parked events */
 
     struct lane *lanes;   /* max_in_flight, and one more for parked events */
     int lane_count;       /* with that */
@@ -128,7 +130,7 @@ MUST_CHECK int subscription_set_cursor(
 void subscription_drop_queue(struct subscription *subscription);
 
 bool subscription_wants(const struct subscription *subscription, struct text event_type);
-/* Whether it may take another chunk of up to `bytes`. */
+/* Whether it may take another read of up to `bytes`. */
 bool subscription_has_room(const struct subscription *subscription, size_t bytes);
 /* Whether another request may be in flight: large ones of all lanes at once would fill the memory.
  * Each subscription has its share, so that a slow endpoint slows no other. */
@@ -136,13 +138,14 @@ bool subscription_may_send_more(const struct subscription *subscription);
 
 /* Queues the matching events of a read and starts what can be started. Errors: -ENOMEM. */
 MUST_CHECK int subscription_take(
-    struct subscription *subscription, struct chunk *chunk, const struct cursor *after);
+    struct subscription *subscription, struct read_result *read, const struct cursor *after);
 /* How far all is settled, also in the middle of a read. `ret_cursor` must be empty; the caller
  * releases it. */
 void subscription_progress(const struct subscription *subscription, struct cursor *ret_cursor);
 
 /* Queues what READ_PARKED gave. Errors: -ENOMEM. */
-MUST_CHECK int subscription_take_parked(struct subscription *subscription, struct chunk *chunk);
+MUST_CHECK int subscription_take_parked(
+    struct subscription *subscription, struct read_result *read);
 /* The item is delivered or parked for good. The item is gone with it. */
 void subscription_settle(struct subscription *subscription, struct item *item);
 

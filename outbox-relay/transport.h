@@ -1,52 +1,20 @@
-/* HTTP POSTs without blocking, on libcurl's multi interface and the source's loop. The only file
- * that knows libcurl: what is behind this header can be changed without the engine noticing. */
+/* HTTP POSTs without blocking, in the source's loop. Chooses for each URL which of two ways a
+ * request goes, our own HTTP/1.1 client or libcurl; the engine sees no difference. */
 #ifndef RELAY_TRANSPORT_H
 #define RELAY_TRANSPORT_H
 
-#include "outbox-relay/buffer.h"
+#include "outbox-relay/exchange.h"
 #include "outbox-relay/loop.h"
-
-#define RESPONSE_MAX_BODY 1048576 /* of an answer; the rest is read and dropped */
+#include "shared/base/cleanup.h"
 
 struct transport;
 struct transfer; /* one request at a time, its handle and headers used again */
 
-struct transport_settings {
-    const char *user_agent;
-    const char *proxy;   /* "": none */
-    const char *ca_file; /* "": the system's */
-    int64_t connect_timeout_ms;
-};
-
+/* Copies `settings` but borrows the texts. Errors: -ENOMEM. */
 MUST_CHECK int transport_new(
     struct loop *loop, const struct transport_settings *settings, struct transport **ret_transport);
 /* After all its transfers have been freed. Accepts NULL. */
 void transport_free(struct transport *transport);
-
-/* How a request ended. */
-struct response {
-    enum response_outcome {
-        RESPONSE_STATUS,     /* the receiver answered */
-        RESPONSE_NO_CONNECT, /* not sent: no connection, name, TLS */
-        RESPONSE_BROKEN,     /* sent, at least in part, and no whole answer came */
-        RESPONSE_TIMEOUT,
-    } outcome;
-    int status;            /* HTTP status; 0 without an answer */
-    int64_t retry_after_s; /* from Retry-After, both forms, when the endpoint is down; -1: none */
-    const char *body;      /* NUL-terminated; borrowed for the call */
-    size_t body_length;
-    bool cut;          /* the body goes on */
-    const char *error; /* what went wrong, when the outcome is not RESPONSE_STATUS */
-};
-
-struct request {
-    const char *url;
-    const char *content_type;
-    const char *webhook_id, *webhook_timestamp, *webhook_signature;
-    const char *body; /* borrowed until done */
-    size_t body_length;
-    int64_t timeout_ms;
-};
 
 /* `done` is called from the loop, never from within transfer_start(). */
 MUST_CHECK int transfer_new(struct transport *transport,

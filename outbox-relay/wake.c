@@ -2,6 +2,7 @@
 #include "outbox-relay/wake.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/statements.h"
+#include "shared/db/result.h"
 
 #define US_PER_MS INT64_C(1000)
 /* Reads that find nothing before the relay tries to sleep: a busy system is spared the

@@ -7,17 +7,6 @@
 #include "shared/base/log.h"
 #include "shared/service/service.h"
 
-static const struct http_route ROUTES[] = {
-    {"POST", "/register/init", HTTP_OPEN, register_user},
-    {"POST", "/register/init-admin", HTTP_OPEN, register_admin},
-    {"POST", "/login", HTTP_OPEN, login},
-    {"GET", "/refresh-token", HTTP_TOKEN, refresh_token},
-    {"POST", "/change-password", HTTP_TOKEN, change_password},
-    {"GET", "/users/{id}", HTTP_OWNER, user_get},
-    {"GET", "/jwk", HTTP_OPEN, jwk_get},
-    {"GET", "/verify", HTTP_OPEN, verify},
-};
-
 static int start(struct db_pool *pool, struct auth *auth, bool init)
 {
     const struct auth_service_settings *settings = &auth_service_settings;
@@ -41,22 +30,31 @@ static int start(struct db_pool *pool, struct auth *auth, bool init)
     return keys_start();
 }
 
+static const struct service SERVICE = {
+    .name = "auth",
+    .port = 8001,
+    .schema = &sql_auth,
+    .publishes = true,
+    .settings = AUTH_SETTINGS,
+    .setting_count = AUTH_SETTING_COUNT,
+    .settings_target = &auth_service_settings,
+    .start = start,
+    .stop = keys_stop,
+    .own_jwks = true,
+    .routes =
+        {
+            {"POST", "/register/init", HTTP_OPEN, register_user},
+            {"POST", "/register/init-admin", HTTP_OPEN, register_admin},
+            {"POST", "/login", HTTP_OPEN, login},
+            {"GET", "/refresh-token", HTTP_TOKEN, refresh_token},
+            {"POST", "/change-password", HTTP_TOKEN, change_password},
+            {"GET", "/users/{id}", HTTP_OWNER, user_get},
+            {"GET", "/jwk", HTTP_OPEN, jwk_get},
+            {"GET", "/verify", HTTP_OPEN, verify},
+        },
+};
+
 int main(int argc, char **argv)
 {
-    const struct service service = {
-        .name = "auth",
-        .port = 8001,
-        .routes = ROUTES,
-        .route_count = ARRAY_SIZE(ROUTES),
-        .schema = &sql_auth,
-        .publishes = true,
-        .settings = AUTH_SETTINGS,
-        .setting_count = AUTH_SETTINGS_COUNT,
-        .settings_target = &auth_service_settings,
-        .start = start,
-        .stop = keys_stop,
-        .own_jwks = true,
-    };
-
-    return service_main(&service, argc, argv);
+    return service_main(&SERVICE, argc, argv);
 }

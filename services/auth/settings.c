@@ -28,4 +28,3 @@ const struct setting AUTH_SETTINGS[] = {
     {"PASSWORD_HASH_WAIT_MS", SETTING_INT, OFFSET(hash_wait_ms), "2000", 10, 30000, "ms", NULL,
         "How long a request waits for its turn to hash before it gets 503."},
 };
-const size_t AUTH_SETTINGS_COUNT = sizeof(AUTH_SETTINGS) / sizeof(AUTH_SETTINGS[0]);

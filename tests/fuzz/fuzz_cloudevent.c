@@ -2,6 +2,7 @@
  * object that says just that. Input: type, aggregate type, aggregate id, headers, payload, with a
  * NUL between them. */
 #include "outbox-relay/cloudevent.h"
+#include "shared/base/json.h"
 #include "shared/base/utf8.h"
 #include "tests/fuzz/fuzz.h"
 
