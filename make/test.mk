@@ -1,8 +1,8 @@
 # Tests: `make test` is all that tells whether the shop works. Each suite alone: make unit,
-# make integration, make e2e. TESTS: files and folders of tests/integration to run alone.
+# make integration, make postman. TESTS: files and folders of tests/integration to run alone.
 TESTS ?=
 
-.PHONY: test unit integration e2e unit-tests integration-tests
+.PHONY: test unit integration postman unit-tests integration-tests
 RUN_TESTS = BUILD=$(BUILD) TESTS="$(TESTS)" UNIT_TESTS="$(UNIT_TESTS)" INTEGRATION_C="$(INTEGRATION_C)" scripts/run-tests
 
 # INTEGRATION_C is set by a file read later.
@@ -20,8 +20,8 @@ unit: unit-tests ## cmocka unit tests
 integration: all $$(if $(TESTS),,integration-tests) ## against real PostgreSQL, sockets and nginx; TESTS=FILE: only that
 	@$(RUN_TESTS) integration
 
-e2e: has-test all ## the Postman collection against the whole shop
-	@$(RUN_TESTS) e2e
+postman: has-test all ## the Postman collection against the whole shop
+	@$(RUN_TESTS) postman
 
 $(BUILD)/tests/test_auth $(BUILD)/tests/test_auth_jwks: $(BUILD)/obj/tests/support/keys.o \
 	$(BUILD)/obj/tests/support/tokens.o
