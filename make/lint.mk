@@ -75,6 +75,11 @@ lint-docs: $(CONFIG_PROGRAMS:%=$(BUILD)/bin/%)
 		diff -u docs/configuration.md - || \
 		{ echo "docs/configuration.md is not current: run 'make docs-config'" >&2; exit 1; }
 
+lint: lint-links
+.PHONY: lint-links
+lint-links: $(PROGRAMS)
+	$(call quiet,CHECK,what programs link)scripts/check-libraries $(BUILD)/bin
+
 lint-sql: $(LINT)/sql.ok
 $(LINT)/sql.ok: $(SERVICES:%=$(BUILD)/bin/%) scripts/check-sql-comments
 	@mkdir -p $(@D)

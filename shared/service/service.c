@@ -169,14 +169,6 @@ static int make_pool_and_auth(const struct service *service)
     return EXIT_DONE;
 }
 
-size_t service_event_count(const struct service *service)
-{
-    size_t count = 0;
-    while (count < SERVICE_MAX_EVENTS && service->events[count].handler)
-        count++;
-    return count;
-}
-
 /* SERVICE_MODE=INIT */
 
 /* Connects with backoff until INIT_TIMEOUT_MS is over. */

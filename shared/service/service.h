@@ -44,9 +44,6 @@ struct service {
  * it is there. */
 int service_main(const struct service *service, int argc, char **argv);
 
-/* How many events the service handles. */
-size_t service_event_count(const struct service *service);
-
 /* JWT_ISSUER and JWT_AUDIENCE, for the service that makes tokens: from `start` to the end. */
 const char *service_jwt_issuer(void);
 const char *service_jwt_audience(void);

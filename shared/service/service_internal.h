@@ -36,4 +36,7 @@ struct service_table {
 /* `table` must stay where it is: its rows point into it. */
 void service_table_fill(struct service_table *table, const struct service *service);
 
+/* How many events the service handles. */
+size_t service_event_count(const struct service *service);
+
 #endif

@@ -45,6 +45,14 @@ static const struct setting COMMON[] = {
 };
 _Static_assert(ARRAY_SIZE(COMMON) <= SERVICE_MAX_SETTINGS, "service_table.rows is too short");
 
+size_t service_event_count(const struct service *service)
+{
+    size_t count = 0;
+    while (count < SERVICE_MAX_EVENTS && service->events[count].handler)
+        count++;
+    return count;
+}
+
 static bool has(const struct service *service, const struct setting *setting)
 {
     if (strcmp(setting->name, "JWKS_URL") == 0)

@@ -1,13 +1,13 @@
 /* The small parts of the relay: retry schedule, verdicts, parked keys, allow-list, lists of failed
  * events, CloudEvents, signatures. */
-#include "outbox-relay/allow.h"
-#include "outbox-relay/backoff.h"
-#include "outbox-relay/cloudevent.h"
-#include "outbox-relay/keyset.h"
-#include "outbox-relay/retry_after.h"
-#include "outbox-relay/secret.h"
-#include "outbox-relay/signer.h"
-#include "outbox-relay/verdict.h"
+#include "outbox-relay/base/backoff.h"
+#include "outbox-relay/engine/allow.h"
+#include "outbox-relay/engine/keyset.h"
+#include "outbox-relay/engine/secret.h"
+#include "outbox-relay/engine/verdict.h"
+#include "outbox-relay/event/cloudevent.h"
+#include "outbox-relay/http/retry_after.h"
+#include "outbox-relay/http/signer.h"
 
 #include <errno.h>
 #include <setjmp.h>
