@@ -11,21 +11,21 @@
 
 void source_fail(struct source *source, const char *reason)
 {
-    if (!source->failure)
-        source->failure = strdup(reason);
-    if (!source->failure)
+    if (!source->failure.reason)
+        source->failure.reason = strdup(reason);
+    if (!source->failure.reason)
         abort(); /* a few bytes */
 }
 
 void source_write_failed(struct source *source, const char *sqlstate)
 {
-    char text[sizeof(source->refusal) + 64];
+    char text[sizeof(source->failure.refusal) + 64];
     if (strcmp(sqlstate, FENCED_SQLSTATE) == 0) {
         source_fail(source, "another relay has been elected");
         return;
     }
     snprintf(text, sizeof(text), "the database refused a statement: %s (SQLSTATE %s)",
-        source->refusal, sqlstate);
+        source->failure.refusal, sqlstate);
     source_fail(source, text);
 }
 
@@ -37,24 +37,24 @@ void source_fence(struct source *source)
 
 void source_wants_turn(struct source *source)
 {
-    source->kick = true;
+    source->wants.kick = true;
 }
 
 void source_wants_read(struct source *source)
 {
-    source->read_wanted = true;
+    source->wants.read = true;
 }
 
 void source_wants_reload(struct source *source)
 {
-    source->reload_wanted = true;
-    source->kick = true;
+    source->wants.reload = true;
+    source->wants.kick = true;
 }
 
 bool source_may_send(const struct source *source)
 {
     return (source->state == SOURCE_ACTIVE || source->state == SOURCE_STOPPING) &&
-           !source->failure && !source->resigning && !source->stop_overdue &&
+           !source->failure.reason && !source->stopping.resigning && !source->stopping.overdue &&
            loop_now(source->loop) < source->lease_until_us;
 }
 
@@ -70,7 +70,12 @@ uint64_t source_random(struct source *source)
 
 size_t source_buffer_share(const struct source *source)
 {
-    size_t readers = source->reader_count ? source->reader_count : 1;
+    size_t readers = source->readers.count ? source->readers.count : 1;
     size_t share = (size_t)source->settings->buffer_bytes / readers;
     return share > SMALLEST_SHARE ? share : SMALLEST_SHARE;
+}
+
+bool subscription_is_full(const struct subscription *s)
+{
+    return s->parked.count > (size_t)s->source->settings->max_parked_keys;
 }

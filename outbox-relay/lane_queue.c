@@ -1,5 +1,6 @@
 /* See lane_queue.h. */
 #include "outbox-relay/lane_queue.h"
+#include "outbox-relay/transport.h"
 
 #include <errno.h>
 
@@ -13,8 +14,8 @@ void lane_request_started(struct lane *lane)
 {
     struct subscription *s = lane->subscription;
     lane->in_flight = true;
-    s->in_flight++;
-    s->sending_bytes += lane->body.length;
+    s->lanes.in_flight++;
+    s->lanes.sending_bytes += lane->body.length;
     s->source->sending_bytes += lane->body.length;
 }
 
@@ -24,8 +25,8 @@ void lane_request_ended(struct lane *lane)
     if (s->source->sending_bytes >= (size_t)s->source->settings->buffer_bytes)
         source_wants_turn(s->source); /* other subscriptions may have waited for room */
     s->source->sending_bytes -= lane->body.length;
-    s->sending_bytes -= lane->body.length;
-    s->in_flight--;
+    s->lanes.sending_bytes -= lane->body.length;
+    s->lanes.in_flight--;
     lane->in_flight = false;
 }
 
@@ -104,6 +105,17 @@ void lane_let_others_pass(struct lane *lane)
     lane->tail = passed_end;
 }
 
+void lanes_empty(struct subscription *s)
+{
+    for (int i = 0; i < s->lanes.count; i++) {
+        struct lane *lane = &s->lanes.list[i];
+        lane->head = lane->sending = NULL;
+        lane->tail = &lane->head;
+        lane->sending_count = 0;
+        lane->suspects = 0;
+    }
+}
+
 int lanes_resize(struct subscription *s, int max_in_flight)
 {
     if (max_in_flight < 1)
@@ -115,8 +127,8 @@ int lanes_resize(struct subscription *s, int max_in_flight)
     for (int i = 0; i <= max_in_flight; i++)
         lane_init(&lanes[i], s, i == max_in_flight);
     /* All events of a key are in one lane, so taking lane by lane keeps each key's order. */
-    for (int i = 0; i < s->lane_count; i++) {
-        struct lane *old = &s->lanes[i];
+    for (int i = 0; i < s->lanes.count; i++) {
+        struct lane *old = &s->lanes.list[i];
         lane_put_back(old);
         while (old->head) {
             struct item *item = lane_pop(old);
@@ -125,9 +137,8 @@ int lanes_resize(struct subscription *s, int max_in_flight)
         }
         lane_release(old);
     }
-    free(s->lanes);
-    s->lanes = lanes;
-    s->lane_count = count;
-    s->max_in_flight = max_in_flight;
+    free(s->lanes.list);
+    s->lanes.list = lanes;
+    s->lanes.count = count;
     return 0;
 }

@@ -1,5 +1,6 @@
 /* See reader.h. */
 #include "outbox-relay/reader.h"
+#include "outbox-relay/backlog.h"
 #include "outbox-relay/cursor_store.h"
 #include "outbox-relay/pg_text.h"
 #include "outbox-relay/statements.h"
@@ -17,6 +18,13 @@
 
 /* A read that brought this part of what it may bring is taken for one of many. */
 #define BIG_READ(most) ((most) / 4)
+
+struct reader {
+    struct reader *next;
+    struct subscription *members;
+    struct cursor cursor; /* as far as read, which is ahead of what is settled */
+    bool due;             /* there may be something to read */
+};
 
 /* One reader's part of a tick. */
 struct tick_part {
@@ -40,8 +48,8 @@ struct tick {
 
 static void add_member(struct reader *reader, struct subscription *s)
 {
-    s->reader = reader;
-    s->next_in_reader = reader->members;
+    s->reading.reader = reader;
+    s->reading.next = reader->members;
     reader->members = s;
 }
 
@@ -52,34 +60,34 @@ static struct reader *reader_new(struct source *source, const struct cursor *cur
         return NULL;
     cursor_copy(&reader->cursor, cursor);
     reader->due = true;
-    reader->next = source->readers;
-    source->readers = reader;
-    source->reader_count++;
+    reader->next = source->readers.list;
+    source->readers.list = reader;
+    source->readers.count++;
     return reader;
 }
 
 static void reader_free(struct source *source, struct reader *reader)
 {
-    struct reader **link = &source->readers;
+    struct reader **link = &source->readers.list;
     while (*link != reader)
         link = &(*link)->next;
     *link = reader->next;
-    source->reader_count--;
-    for (size_t i = 0; source->tick && i < source->tick->count; i++)
-        if (source->tick->parts[i].reader == reader)
-            source->tick->parts[i].reader = NULL;
+    source->readers.count--;
+    for (size_t i = 0; source->readers.tick && i < source->readers.tick->count; i++)
+        if (source->readers.tick->parts[i].reader == reader)
+            source->readers.tick->parts[i].reader = NULL;
     cursor_release(&reader->cursor);
     free(reader);
 }
 
 static void take_out(struct subscription *s)
 {
-    struct subscription **link = &s->reader->members;
+    struct subscription **link = &s->reading.reader->members;
     while (*link != s)
-        link = &(*link)->next_in_reader;
-    *link = s->next_in_reader;
-    s->reader = NULL;
-    s->next_in_reader = NULL;
+        link = &(*link)->reading.next;
+    *link = s->reading.next;
+    s->reading.reader = NULL;
+    s->reading.next = NULL;
 }
 
 int reader_join(struct subscription *s)
@@ -93,7 +101,7 @@ int reader_join(struct subscription *s)
 
 void reader_leave(struct subscription *s)
 {
-    struct reader *reader = s->reader;
+    struct reader *reader = s->reading.reader;
     if (!reader)
         return;
     take_out(s);
@@ -113,15 +121,15 @@ static void tick_free(struct tick *tick)
 
 void readers_free(struct source *source)
 {
-    while (source->readers) {
-        struct reader *reader = source->readers;
+    while (source->readers.list) {
+        struct reader *reader = source->readers.list;
         while (reader->members)
             take_out(reader->members);
         reader_free(source, reader);
     }
-    if (source->tick)
-        tick_free(source->tick);
-    source->tick = NULL;
+    if (source->readers.tick)
+        tick_free(source->readers.tick);
+    source->readers.tick = NULL;
 }
 
 /* Splitting and merging
@@ -139,15 +147,15 @@ static bool make_room(struct source *source, struct reader *reader)
 {
     size_t bytes = expected_bytes(source);
     bool full = false, starving = false;
-    for (struct subscription *s = reader->members; s; s = s->next_in_reader) {
+    for (struct subscription *s = reader->members; s; s = s->reading.next) {
         full |= !subscription_has_room(s, bytes);
-        starving |= s->queued_bytes == 0 && subscription_has_room(s, bytes);
+        starving |= s->backlog.bytes == 0 && subscription_has_room(s, bytes);
     }
     if (!full || !starving)
         return !full;
     struct subscription *next;
     for (struct subscription *s = reader->members; s; s = next) {
-        next = s->next_in_reader;
+        next = s->reading.next;
         if (subscription_has_room(s, bytes))
             continue;
         struct reader *own = reader_new(source, &reader->cursor);
@@ -161,21 +169,31 @@ static bool make_room(struct source *source, struct reader *reader)
 
 static bool all_have_room(const struct source *source, const struct reader *reader)
 {
-    for (const struct subscription *s = reader->members; s; s = s->next_in_reader)
+    for (const struct subscription *s = reader->members; s; s = s->reading.next)
         if (!subscription_has_room(s, expected_bytes(source)))
             return false;
     return true;
 }
 
-bool reader_is_stuck(const struct source *source, const struct reader *reader)
+static bool is_stuck(const struct source *source, const struct reader *reader)
 {
-    return reader && reader->due && !all_have_room(source, reader);
+    return reader->due && !all_have_room(source, reader);
+}
+
+bool reader_is_due(const struct subscription *s)
+{
+    return s->reading.reader && s->reading.reader->due;
+}
+
+bool reader_is_stuck(const struct subscription *s)
+{
+    return s->reading.reader && is_stuck(s->source, s->reading.reader);
 }
 
 bool readers_stuck(const struct source *source)
 {
-    const struct reader *reader = source->readers;
-    while (reader && !reader_is_stuck(source, reader))
+    const struct reader *reader = source->readers.list;
+    while (reader && !is_stuck(source, reader))
         reader = reader->next;
     return reader;
 }
@@ -196,7 +214,7 @@ static void merge_into(struct source *source, struct reader *reader, struct read
 /* Readers that stand at the same point become one. */
 static void merge(struct source *source)
 {
-    for (struct reader *reader = source->readers; reader; reader = reader->next) {
+    for (struct reader *reader = source->readers.list; reader; reader = reader->next) {
         struct reader *next;
         for (struct reader *other = reader->next; other; other = next) {
             next = other->next;
@@ -209,7 +227,7 @@ static void merge(struct source *source)
 
 static void move_to_end(struct source *source, struct reader *reader)
 {
-    struct reader **link = &source->readers;
+    struct reader **link = &source->readers.list;
     while (*link != reader)
         link = &(*link)->next;
     *link = reader->next;
@@ -283,8 +301,8 @@ static int finish_part(struct tick *tick, struct tick_part *part)
     cursor_advance(
         &reader->cursor, position, tick->snapshot, cut ? last_id_of(chunk) : 0, &source->marks);
     int ret = 0;
-    for (struct subscription *s = reader->members; s && ret == 0; s = s->next_in_reader)
-        ret = subscription_take(s, chunk, &reader->cursor);
+    for (struct subscription *s = reader->members; s && ret == 0; s = s->reading.next)
+        ret = backlog_take(s, chunk, &reader->cursor);
     counter_add(&source->metrics.events_read, chunk->count);
     enum tick_outcome outcome = TICK_SOME;
     if (chunk->count == 0)
@@ -303,7 +321,7 @@ static void on_tick_done(void *context, const char *sqlstate)
     struct tick *tick = context;
     struct source *source = tick->source;
     enum tick_outcome outcome = TICK_EMPTY;
-    if (source->tick != tick)
+    if (source->readers.tick != tick)
         return; /* the source has begun anew; freed there */
     if (sqlstate || !tick->snapshot) {
         source_write_failed(source, sqlstate ? sqlstate : "53200");
@@ -318,8 +336,8 @@ static void on_tick_done(void *context, const char *sqlstate)
         if (ret > (int)outcome)
             outcome = (enum tick_outcome)ret;
     }
-    source->tick = NULL;
-    source->failures = 0; /* all is well */
+    source->readers.tick = NULL;
+    source->reconnect.failures = 0; /* all is well */
     int64_t took_us = loop_now(source->loop) - tick->began_us;
     tick_free(tick);
     merge(source);
@@ -387,24 +405,24 @@ static void send_tick(struct tick *tick)
 
 static void note_wanted(struct source *source)
 {
-    if (!source->read_wanted)
+    if (!source->wants.read)
         return;
-    source->read_wanted = false;
-    for (struct reader *reader = source->readers; reader; reader = reader->next)
+    source->wants.read = false;
+    for (struct reader *reader = source->readers.list; reader; reader = reader->next)
         reader->due = true;
 }
 
 bool readers_tick(struct source *source)
 {
     note_wanted(source);
-    if (source->tick)
+    if (source->readers.tick)
         return true;
     struct tick *tick = calloc(1, sizeof(*tick));
     if (!tick)
         return false;
     tick->source = source;
     struct reader *next;
-    for (struct reader *reader = source->readers; reader; reader = next) {
+    for (struct reader *reader = source->readers.list; reader; reader = next) {
         next = reader->next;
         if (tick->count == READERS_PER_TICK || !reader->due || !make_room(source, reader))
             continue;
@@ -421,7 +439,7 @@ bool readers_tick(struct source *source)
     tick->rows = bytes / ROW_OVERHEAD < ROWS_AT_ONCE ? bytes / ROW_OVERHEAD : ROWS_AT_ONCE;
     tick->began_us = loop_now(source->loop);
     wake_before_tick(source);
-    source->tick = tick;
+    source->readers.tick = tick;
     send_tick(tick);
     return true;
 }

@@ -6,21 +6,16 @@
 
 #include "outbox-relay/core.h"
 
-struct reader {
-    struct reader *next;
-    struct subscription *members;
-    struct cursor cursor; /* as far as read, which is ahead of what is settled */
-    bool due;             /* there may be something to read */
-};
-
 /* Puts a subscription, whose settled cursor is where it begins, into a reader. Errors: -ENOMEM. */
 MUST_CHECK int reader_join(struct subscription *subscription);
 /* Takes it out; an empty reader is freed, after the tick it may be in. */
 void reader_leave(struct subscription *subscription);
 void readers_free(struct source *source);
 
-/* Whether the reader, which may be NULL, would read on and can't, because a member has no room. */
-bool reader_is_stuck(const struct source *source, const struct reader *reader);
+/* Whether there may be something to read for the subscription. */
+bool reader_is_due(const struct subscription *subscription);
+/* Whether its reader would read on and can't, because one of its subscriptions has no room. */
+bool reader_is_stuck(const struct subscription *subscription);
 /* Whether any is. */
 bool readers_stuck(const struct source *source);
 

@@ -7,12 +7,14 @@
 #include "outbox-relay/lease.h"
 #include "outbox-relay/maintenance.h"
 #include "outbox-relay/parked_count.h"
+#include "outbox-relay/parked_retry.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
 #include "outbox-relay/reload.h"
 #include "outbox-relay/retry.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/subscription.h"
+#include "outbox-relay/transport.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"
 
@@ -75,7 +77,7 @@ static void drop_all(struct source *source)
     while (source->subscriptions) {
         struct subscription *s = source->subscriptions;
         source->subscriptions = s->next;
-        s->reader = NULL;
+        s->reading.reader = NULL;
         metrics_gone(&source->metrics, s->name);
         subscription_free(s);
     }
@@ -104,35 +106,37 @@ static const char *advice(const char *reason)
 static void tell_failure(struct source *source)
 {
     int64_t now = loop_now(source->loop);
-    bool again = source->told && strcmp(source->told, source->failure) == 0;
-    if (again && now - source->told_us < REMIND_US)
+    bool again =
+        source->reconnect.told && strcmp(source->reconnect.told, source->failure.reason) == 0;
+    if (again && now - source->reconnect.told_us < REMIND_US)
         return;
-    const char *hint = advice(source->failure);
+    const char *hint = advice(source->failure.reason);
     log_warn("source begins anew", LOG_TEXT("source", source->name),
-        LOG_TEXT("reason", source->failure), LOG_INT("failures", source->failures + 1),
+        LOG_TEXT("reason", source->failure.reason),
+        LOG_INT("failures", source->reconnect.failures + 1),
         LOG_TEXT(hint ? "hint" : "next", hint ? hint : "it is tried again until it works"));
-    free(source->told);
-    source->told = strdup(source->failure); /* NULL is told again */
-    source->told_us = now;
+    free(source->reconnect.told);
+    source->reconnect.told = strdup(source->failure.reason); /* NULL is told again */
+    source->reconnect.told_us = now;
 }
 
 static void forget_told(struct source *source)
 {
-    free(source->told);
-    source->told = NULL;
+    free(source->reconnect.told);
+    source->reconnect.told = NULL;
 }
 
 static void begin_anew(struct source *source)
 {
     tell_failure(source);
     drop_all(source);
-    free(source->failure); /* what came up meanwhile is a consequence */
-    source->failure = NULL;
+    free(source->failure.reason); /* what came up meanwhile is a consequence */
+    source->failure.reason = NULL;
     set_state(source, SOURCE_CONNECTING);
-    source->failures++;
+    source->reconnect.failures++;
     int64_t wait_ms = probe_wait_ms(
-        RECONNECT_BASE_MS, RECONNECT_MAX_MS, source->failures, -1, source_random(source));
-    loop_timer_start(source->loop, &source->reconnect_timer, wait_ms * US_PER_MS);
+        RECONNECT_BASE_MS, RECONNECT_MAX_MS, source->reconnect.failures, -1, source_random(source));
+    loop_timer_start(source->loop, &source->reconnect.timer, wait_ms * US_PER_MS);
 }
 
 /* Events of the parts
@@ -141,7 +145,7 @@ static void begin_anew(struct source *source)
 
 static void on_standby(struct source *source)
 {
-    source->failures = 0;
+    source->reconnect.failures = 0;
     forget_told(source);
     set_state(source, SOURCE_STANDBY);
 }
@@ -164,7 +168,7 @@ static void on_elected(struct source *source)
 
 static void on_loaded(struct source *source)
 {
-    if (source->failure || source->state != SOURCE_LOADING)
+    if (source->failure.reason || source->state != SOURCE_LOADING)
         return;
     set_state(source, SOURCE_ACTIVE);
     forget_told(source);
@@ -188,7 +192,7 @@ static bool anything_under_way(const struct source *source)
     for (const struct subscription *s = source->subscriptions; s; s = s->next)
         if (!lanes_finished(s) || s->writes > 0)
             return true;
-    return source->cursors_in_flight;
+    return source->cursor_store.in_flight;
 }
 
 static void finish(struct source *source)
@@ -201,38 +205,38 @@ static void finish(struct source *source)
 static void on_resigned(void *context, const char *sqlstate)
 {
     (void)sqlstate;
-    ((struct source *)context)->resigned = true;
+    ((struct source *)context)->stopping.resigned = true;
 }
 
 static void on_stop_timer(void *context)
 {
     struct source *source = context;
-    if (source->stop_overdue) {
-        source->given_up = true;
+    if (source->stopping.overdue) {
+        source->stopping.given_up = true;
         return;
     }
-    source->stop_overdue = true;
+    source->stopping.overdue = true;
     for (struct subscription *s = source->subscriptions; s; s = s->next)
         lanes_break_off(s);
-    loop_timer_start(source->loop, &source->stop_timer, LAST_WRITES_US);
+    loop_timer_start(source->loop, &source->stopping.timer, LAST_WRITES_US);
 }
 
 static void begin_stop(struct source *source)
 {
     bool active = source->state == SOURCE_ACTIVE;
-    loop_timer_stop(source->loop, &source->reconnect_timer);
+    loop_timer_stop(source->loop, &source->reconnect.timer);
     loop_timer_start(
-        source->loop, &source->stop_timer, source->settings->shutdown_timeout_ms * US_PER_MS);
+        source->loop, &source->stopping.timer, source->settings->shutdown_timeout_ms * US_PER_MS);
     set_state(source, SOURCE_STOPPING);
     if (!active)
-        source->resigned = true; /* nothing is held */
+        source->stopping.resigned = true; /* nothing is held */
 }
 
 /* In order: the requests in flight end or are broken off, their outcomes and the cursors are
  * written, the lease is given back. */
 static void turn_stopping(struct source *source)
 {
-    if (source->resigned || source->given_up || source->failure) {
+    if (source->stopping.resigned || source->stopping.given_up || source->failure.reason) {
         finish(source);
         return;
     }
@@ -240,14 +244,14 @@ static void turn_stopping(struct source *source)
         lanes_kick(s);
         parking_write_behind(s);
     }
-    if (anything_under_way(source) || source->resigning) {
+    if (anything_under_way(source) || source->stopping.resigning) {
         cursor_store_turn(source);
         return;
     }
     cursor_store_write(source);
-    if (source->cursors_in_flight)
+    if (source->cursor_store.in_flight)
         return;
-    source->resigning = true;
+    source->stopping.resigning = true;
     lease_resign(source, on_resigned);
 }
 
@@ -259,15 +263,13 @@ static void turn_active(struct source *source)
     reload_turn(source);
     /* First, so that the server reads while requests are built here. */
     readers_tick(source);
-    bool kick = source->kick;
-    source->kick = false;
+    bool kick = source->wants.kick;
+    source->wants.kick = false;
     for (struct subscription *s = source->subscriptions; s; s = s->next) {
         if (kick)
             lanes_kick(s);
-        parking_write_behind(s);
-        if (s->retry_due)
-            parking_load(s);
-        parking_tell_full(s);
+        parking_turn(s);
+        parked_retry_turn(s);
         lag_update(s);
     }
     cursor_store_turn(source);
@@ -284,12 +286,12 @@ static void turn(void *context)
         turn_stopping(source);
         return;
     }
-    if (source->failure)
+    if (source->failure.reason)
         begin_anew(source);
     if (source->state == SOURCE_ACTIVE)
         turn_active(source);
     /* What came up in this turn is not left until something happens. */
-    if (source->failure || (source->kick && source->state == SOURCE_ACTIVE))
+    if (source->failure.reason || (source->wants.kick && source->state == SOURCE_ACTIVE))
         loop_poke(source->loop);
 }
 
@@ -314,8 +316,8 @@ static int quote_source(const char *name, char **ret_json)
 
 static void init_timers(struct source *source)
 {
-    source->reconnect_timer = (struct timer){.fire = on_reconnect, .context = source};
-    source->stop_timer = (struct timer){.fire = on_stop_timer, .context = source};
+    source->reconnect.timer = (struct timer){.fire = on_reconnect, .context = source};
+    source->stopping.timer = (struct timer){.fire = on_stop_timer, .context = source};
     cursor_store_init(source);
     maintenance_init(source);
     reload_init(source);
@@ -332,8 +334,8 @@ static void source_free(struct source *source)
     free(source->name);
     free(source->conninfo);
     free(source->source_json);
-    free(source->failure);
-    free(source->told);
+    free(source->failure.reason);
+    free(source->reconnect.told);
     free(source);
 }
 
