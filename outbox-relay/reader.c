@@ -7,6 +7,7 @@
 #include "outbox-relay/subscription.h"
 #include "outbox-relay/wake.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -274,7 +275,7 @@ static bool late_was_cut(const struct tick *tick, const PGresult *late)
     for (int row = 0; row < rows; row++) {
         uint32_t size;
         memcpy(&size, PQgetvalue(late, row, EVENT_SIZE), sizeof(size));
-        bytes += (int32_t)__builtin_bswap32(size);
+        bytes += (int32_t)be32toh(size);
     }
     return rows > 0 && (rows >= tick->rows || bytes >= tick->bytes);
 }
