@@ -4,6 +4,7 @@
 #include "outbox-relay/drain_display.h"
 #include "outbox-relay/listen.h"
 #include "outbox-relay/metrics_page.h"
+#include "outbox-relay/settings.h"
 #include "outbox-relay/source.h"
 #include "shared/base/log.h"
 #include "shared/http/http.h"

@@ -3,21 +3,59 @@
 #include "outbox-relay/allow.h"
 #include "outbox-relay/retry.h"
 #include "outbox-relay/statements.h"
+#include "shared/base/log.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define SMALLEST_SHARE ((size_t)256 * 1024)
 
-void source_fail(struct source *source, const char *reason)
+static const char *state_name(enum source_state state)
 {
-    if (!source->failure.reason)
-        source->failure.reason = strdup(reason);
-    if (!source->failure.reason)
-        abort(); /* a few bytes */
+    static const char *const NAMES[] = {
+        [SOURCE_CONNECTING] = "connecting",
+        [SOURCE_STANDBY] = "standby",
+        [SOURCE_LOADING] = "loading",
+        [SOURCE_ACTIVE] = "active",
+        [SOURCE_STOPPING] = "stopping",
+        [SOURCE_STOPPED] = "stopped",
+    };
+    return NAMES[state];
 }
 
-void source_write_failed(struct source *source, const char *sqlstate)
+void source_set_state(struct source *source, enum source_state state)
+{
+    if (source->state == state)
+        return;
+    /* On the way to the others; while that fails again and again the failure is told. */
+    bool passing = state == SOURCE_CONNECTING || state == SOURCE_LOADING;
+    LOG_AT(passing ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "source", LOG_TEXT("source", source->name),
+        LOG_TEXT("state", state_name(state)), LOG_TEXT("before", state_name(source->state)),
+        LOG_INT("epoch", source->epoch));
+    source->state = state;
+    gauge_set(&source->metrics.leader, state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
+    gauge_set(&source->metrics.epoch, source->epoch);
+    gauge_set(&source->metrics.connected,
+        state == SOURCE_STANDBY || state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
+}
+
+void source_fail_by(struct source *source, const char *sqlstate, const char *reason)
+{
+    struct failure *failure = &source->failure;
+    if (failure->reason)
+        return;
+    failure->reason = strdup(reason);
+    if (!failure->reason)
+        abort(); /* a few bytes */
+    snprintf(failure->sqlstate, sizeof(failure->sqlstate), "%s", sqlstate);
+}
+
+void source_fail(struct source *source, const char *reason)
+{
+    source_fail_by(source, "", reason);
+}
+
+void source_unit_failed(struct source *source, const char *sqlstate)
 {
     char text[sizeof(source->failure.refusal) + 64];
     if (strcmp(sqlstate, FENCED_SQLSTATE) == 0) {
@@ -26,7 +64,12 @@ void source_write_failed(struct source *source, const char *sqlstate)
     }
     snprintf(text, sizeof(text), "the database refused a statement: %s (SQLSTATE %s)",
         source->failure.refusal, sqlstate);
-    source_fail(source, text);
+    source_fail_by(source, sqlstate, text);
+}
+
+void source_works(struct source *source)
+{
+    source->failure.count = 0;
 }
 
 void source_fence(struct source *source)
@@ -54,7 +97,7 @@ void source_wants_reload(struct source *source)
 bool source_may_send(const struct source *source)
 {
     return (source->state == SOURCE_ACTIVE || source->state == SOURCE_STOPPING) &&
-           !source->failure.reason && !source->stopping.resigning && !source->stopping.overdue &&
+           !source->failure.reason && !source->shutdown.resigning && !source->shutdown.overdue &&
            loop_now(source->loop) < source->lease_until_us;
 }
 

@@ -7,9 +7,18 @@
 #include "outbox-relay/records.h"
 #include "outbox-relay/settings.h"
 
+/* Traces it. What it brings about is the source's own business. */
+void source_set_state(struct source *source, enum source_state state);
+
 /* Gives up the lease and begins anew, in the next turn. The first reason counts. */
 void source_fail(struct source *source, const char *reason);
-void source_write_failed(struct source *source, const char *sqlstate);
+/* The same, by an error of the server; `sqlstate` is "" when that is not known. */
+void source_fail_by(struct source *source, const char *sqlstate, const char *reason);
+/* The same: a unit of statements has failed. */
+void source_unit_failed(struct source *source, const char *sqlstate);
+/* All is well: should it fail again, it connects at once. */
+void source_works(struct source *source);
+
 /* Begins a unit of the working connection that only the active relay may write. */
 void source_fence(struct source *source);
 /* Something may have become possible: look at all lanes in the next turn. */

@@ -53,7 +53,7 @@ static void on_cursors_written(void *context, const char *sqlstate)
     struct source *source = context;
     source->cursor_store.in_flight = false;
     if (sqlstate)
-        source_write_failed(source, sqlstate);
+        source_unit_failed(source, sqlstate);
     else
         source_wants_turn(source);
 }
@@ -89,6 +89,13 @@ void cursor_store_write(struct source *source)
 static void on_timer(void *context)
 {
     cursor_store_write(context);
+}
+
+void cursor_store_refresh(struct source *source)
+{
+    for (struct subscription *s = source->subscriptions; s; s = s->next)
+        s->cursor_moved |= !s->backlog.head;
+    cursor_store_write(source);
 }
 
 void cursor_store_turn(struct source *source)

@@ -1,5 +1,6 @@
 /* See drain_display.h. */
 #include "outbox-relay/drain_display.h"
+#include "outbox-relay/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 static void on_written(void *context, const char *sqlstate)
 {
     if (sqlstate)
-        source_write_failed(context, sqlstate);
+        source_unit_failed(context, sqlstate);
 }
 
 void endpoint_store_disable(struct subscription *s, const char *reason)

@@ -2,6 +2,8 @@
 #include "outbox-relay/lane_queue.h"
 #include "outbox-relay/transport.h"
 
+#include "shared/base/log.h"
+
 #include <errno.h>
 
 static void lane_init(struct lane *lane, struct subscription *subscription, bool for_parked)
@@ -10,10 +12,19 @@ static void lane_init(struct lane *lane, struct subscription *subscription, bool
     lane->tail = &lane->head;
 }
 
+static void set_in_flight(struct lane *lane, bool in_flight)
+{
+    const struct subscription *s = lane->subscription;
+    log_debug("lane", LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
+        LOG_INT("lane", lane - s->lanes.list), LOG_INT("events", lane->sending_count),
+        LOG_TEXT("request", in_flight ? "started" : "ended"));
+    lane->in_flight = in_flight;
+}
+
 void lane_request_started(struct lane *lane)
 {
     struct subscription *s = lane->subscription;
-    lane->in_flight = true;
+    set_in_flight(lane, true);
     s->lanes.in_flight++;
     s->lanes.sending_bytes += lane->body.length;
     s->source->sending_bytes += lane->body.length;
@@ -24,10 +35,10 @@ void lane_request_ended(struct lane *lane)
     struct subscription *s = lane->subscription;
     if (s->source->sending_bytes >= (size_t)s->source->settings->buffer_bytes)
         source_wants_turn(s->source); /* other subscriptions may have waited for room */
-    s->source->sending_bytes -= lane->body.length;
-    s->lanes.sending_bytes -= lane->body.length;
+    set_in_flight(lane, false);
     s->lanes.in_flight--;
-    lane->in_flight = false;
+    s->lanes.sending_bytes -= lane->body.length;
+    s->source->sending_bytes -= lane->body.length;
 }
 
 void lane_release(struct lane *lane)

@@ -42,7 +42,7 @@ static void on_elect_done(void *context, const char *sqlstate)
 {
     struct source *source = context;
     if (sqlstate) {
-        source_write_failed(source, sqlstate);
+        source_unit_failed(source, sqlstate);
     } else if (source->epoch > 0) {
         source->events->elected(source);
     } else {
@@ -105,7 +105,7 @@ static void on_lock_done(void *context, const char *sqlstate)
 {
     struct source *source = context;
     if (sqlstate) {
-        source_write_failed(source, sqlstate);
+        source_unit_failed(source, sqlstate);
         return;
     }
     gauge_set(&source->metrics.alive_us, loop_now(source->loop));
@@ -146,7 +146,7 @@ static void on_beat(void *context, const char *sqlstate)
 {
     struct source *source = context;
     if (sqlstate) {
-        source_write_failed(source, sqlstate);
+        source_unit_failed(source, sqlstate);
         return;
     }
     note_alive(source);
@@ -201,9 +201,9 @@ void lease_hold(struct source *source)
 /* Connections ------------------------------------------------------------------------------------
  */
 
-static void on_lost(void *context, const char *message)
+static void on_lost(void *context, const char *sqlstate, const char *message)
 {
-    source_fail(context, message);
+    source_fail_by(context, sqlstate, message);
 }
 
 static void on_refused(void *context, const char *message)

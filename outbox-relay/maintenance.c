@@ -42,9 +42,7 @@ static void on_maintain_timer(void *context)
     bool old = loop_now(source->loop) - source->maintenance.anyway_us > MAINTAIN_ANYWAY_US;
     if (old || source->last_id > source->maintenance.newest_id) {
         source->maintenance.anyway_us = loop_now(source->loop);
-        for (struct subscription *s = source->subscriptions; s; s = s->next)
-            s->cursor_moved |= !s->backlog.head;
-        cursor_store_write(source);
+        cursor_store_refresh(source);
     }
     snprintf(maintained, sizeof(maintained), "%" PRId64, old ? -1 : source->maintenance.newest_id);
     /* Not where the reads and writes are, which would have to wait. The lease does not suffer:

@@ -1,5 +1,6 @@
 /* See metrics_page.h. */
 #include "outbox-relay/metrics_page.h"
+#include "outbox-relay/metrics.h"
 #include "shared/base/metrics.h"
 
 #include <stdio.h>

@@ -184,7 +184,7 @@ static void on_parked_loaded(void *context, const char *sqlstate)
     s->writes--;
     s->parked_retry.loading = false;
     if (sqlstate)
-        source_write_failed(s->source, sqlstate);
+        source_unit_failed(s->source, sqlstate);
     else
         source_wants_turn(s->source);
 }

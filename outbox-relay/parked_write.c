@@ -27,7 +27,7 @@ bool parked_write_done(struct parked_write *write, const char *sqlstate)
     struct subscription *s = write->subscription;
     s->writes--;
     if (sqlstate) {
-        source_write_failed(s->source, sqlstate);
+        source_unit_failed(s->source, sqlstate);
         return false;
     }
     parked_count_soon(s->source);

@@ -97,7 +97,7 @@ static void on_blocked(void *context, const char *sqlstate)
     s->writes--;
     s->parking.blocked_in_flight = false;
     if (sqlstate) {
-        source_write_failed(s->source, sqlstate);
+        source_unit_failed(s->source, sqlstate);
     } else {
         note_blocked(write);
         parked_count_soon(s->source);

@@ -325,7 +325,7 @@ static void on_tick_done(void *context, const char *sqlstate)
     if (source->readers.tick != tick)
         return; /* the source has begun anew; freed there */
     if (sqlstate || !tick->snapshot) {
-        source_write_failed(source, sqlstate ? sqlstate : "53200");
+        source_unit_failed(source, sqlstate ? sqlstate : "53200");
         return;
     }
     for (size_t i = 0; i < tick->count; i++) {
@@ -338,7 +338,7 @@ static void on_tick_done(void *context, const char *sqlstate)
             outcome = (enum tick_outcome)ret;
     }
     source->readers.tick = NULL;
-    source->reconnect.failures = 0; /* all is well */
+    source_works(source);
     int64_t took_us = loop_now(source->loop) - tick->began_us;
     tick_free(tick);
     merge(source);

@@ -180,7 +180,9 @@ struct wants {
 
 struct failure {
     char *reason;      /* what ended the current attempt; handled in the next turn */
+    char sqlstate[6];  /* of the error of the server that did; "": not known, or none */
     char refusal[400]; /* what the server said when it refused a statement last */
+    int count;         /* in a row, for the backoff */
 };
 
 /* Whether emitters have to wake the relay. */
@@ -228,13 +230,12 @@ struct reload {
 };
 
 struct reconnect {
-    int failures; /* in a row, for the backoff */
-    char *told;   /* the failure in the log since it worked last */
+    char *told; /* the failure in the log since it worked last */
     int64_t told_us;
     struct timer timer;
 };
 
-struct stopping {
+struct shutdown {
     bool overdue;  /* requests are broken off; what is known is written, the lease given back */
     bool given_up; /* and that takes too long, too */
     bool resigning, resigned;
@@ -250,8 +251,6 @@ struct source {
     struct loop *loop;
     struct transport *transport;
     struct pg *session, *work; /* session is NULL when polling */
-    pthread_t thread;
-    _Atomic bool stop_wanted;
 
     enum source_state state;
     struct failure failure;
@@ -277,8 +276,12 @@ struct source {
     struct reload reload;
     struct maintenance maintenance;
     struct lease lease;
-    struct reconnect reconnect; /* source.c */
-    struct stopping stopping;   /* source.c */
+    struct reconnect reconnect;
+    struct shutdown shutdown;
+    struct {
+        pthread_t thread;
+        _Atomic bool stop_wanted;
+    } life; /* source.c */
     struct source_metrics metrics;
 };
 

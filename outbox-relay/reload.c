@@ -265,7 +265,7 @@ static void on_loaded(void *context, const char *sqlstate)
     struct loaded *loaded = source->reload.loaded;
     source->reload.in_flight = false;
     if (sqlstate) {
-        source_write_failed(source, sqlstate);
+        source_unit_failed(source, sqlstate);
         return;
     }
     apply_subscriptions(source, loaded->subscriptions);

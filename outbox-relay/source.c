@@ -1,6 +1,7 @@
 /* See source.h. */
 #include "outbox-relay/source.h"
 #include "outbox-relay/cloudevent.h"
+#include "outbox-relay/core.h"
 #include "outbox-relay/cursor_store.h"
 #include "outbox-relay/lag.h"
 #include "outbox-relay/lane.h"
@@ -10,58 +11,19 @@
 #include "outbox-relay/parked_retry.h"
 #include "outbox-relay/parking.h"
 #include "outbox-relay/reader.h"
+#include "outbox-relay/reconnect.h"
 #include "outbox-relay/reload.h"
-#include "outbox-relay/retry.h"
-#include "outbox-relay/statements.h"
+#include "outbox-relay/shutdown.h"
 #include "outbox-relay/subscription.h"
 #include "outbox-relay/transport.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #define US_PER_MS INT64_C(1000)
-#define US_PER_S INT64_C(1000000)
-#define REMIND_US (600 * US_PER_S)
-#define LAST_WRITES_US US_PER_S /* when the time for a graceful stop is over */
-#define RECONNECT_BASE_MS 100
-#define RECONNECT_MAX_MS 10000
-
-/* State ------------------------------------------------------------------------------------------
- */
-
-static const char *state_name(enum source_state state)
-{
-    static const char *const NAMES[] = {
-        [SOURCE_CONNECTING] = "connecting",
-        [SOURCE_STANDBY] = "standby",
-        [SOURCE_LOADING] = "loading",
-        [SOURCE_ACTIVE] = "active",
-        [SOURCE_STOPPING] = "stopping",
-        [SOURCE_STOPPED] = "stopped",
-    };
-    return NAMES[state];
-}
-
-static void set_state(struct source *source, enum source_state state)
-{
-    if (source->state == state)
-        return;
-    /* On the way to the others; while that fails again and again the failure is told. */
-    bool passing = state == SOURCE_CONNECTING || state == SOURCE_LOADING;
-    LOG_AT(passing ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "source", LOG_TEXT("source", source->name),
-        LOG_TEXT("state", state_name(state)), LOG_TEXT("before", state_name(source->state)),
-        LOG_INT("epoch", source->epoch));
-    source->state = state;
-    gauge_set(&source->metrics.leader, state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
-    gauge_set(&source->metrics.epoch, source->epoch);
-    gauge_set(&source->metrics.connected,
-        state == SOURCE_STANDBY || state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
-}
 
 /* Drops everything that is in memory: the database knows all of it. Connections go first, so that
  * the answers still to come find their subscriptions alive. */
@@ -77,66 +39,26 @@ static void drop_all(struct source *source)
     while (source->subscriptions) {
         struct subscription *s = source->subscriptions;
         source->subscriptions = s->next;
-        s->reading.reader = NULL;
         metrics_gone(&source->metrics, s->name);
         subscription_free(s);
     }
     reload_stop(source);
 }
 
-static void on_reconnect(void *context)
-{
-    struct source *source = context;
-    counter_add(&source->metrics.reconnects, 1);
-    lease_open(source);
-}
-
-/* What an operator may do about it; NULL: nothing but wait. */
-static const char *advice(const char *reason)
-{
-    if (strstr(reason, "outbox") && strstr(reason, "does not exist"))
-        return "run outbox-relay init for this database";
-    if (strstr(reason, "permission denied"))
-        return "grant outbox_relay to the role of this connection";
-    return NULL;
-}
-
-/* Once, and again from time to time while nothing else is wrong: an outage of hours must not hide
- * everything else in the log. */
-static void tell_failure(struct source *source)
-{
-    int64_t now = loop_now(source->loop);
-    bool again =
-        source->reconnect.told && strcmp(source->reconnect.told, source->failure.reason) == 0;
-    if (again && now - source->reconnect.told_us < REMIND_US)
-        return;
-    const char *hint = advice(source->failure.reason);
-    log_warn("source begins anew", LOG_TEXT("source", source->name),
-        LOG_TEXT("reason", source->failure.reason),
-        LOG_INT("failures", source->reconnect.failures + 1),
-        LOG_TEXT(hint ? "hint" : "next", hint ? hint : "it is tried again until it works"));
-    free(source->reconnect.told);
-    source->reconnect.told = strdup(source->failure.reason); /* NULL is told again */
-    source->reconnect.told_us = now;
-}
-
-static void forget_told(struct source *source)
-{
-    free(source->reconnect.told);
-    source->reconnect.told = NULL;
-}
-
 static void begin_anew(struct source *source)
 {
-    tell_failure(source);
+    reconnect_later(source);
     drop_all(source);
     free(source->failure.reason); /* what came up meanwhile is a consequence */
     source->failure.reason = NULL;
-    set_state(source, SOURCE_CONNECTING);
-    source->reconnect.failures++;
-    int64_t wait_ms = probe_wait_ms(
-        RECONNECT_BASE_MS, RECONNECT_MAX_MS, source->reconnect.failures, -1, source_random(source));
-    loop_timer_start(source->loop, &source->reconnect.timer, wait_ms * US_PER_MS);
+    source_set_state(source, SOURCE_CONNECTING);
+}
+
+static void finish(struct source *source)
+{
+    drop_all(source);
+    source_set_state(source, SOURCE_STOPPED);
+    loop_stop(source->loop);
 }
 
 /* Events of the parts
@@ -145,9 +67,9 @@ static void begin_anew(struct source *source)
 
 static void on_standby(struct source *source)
 {
-    source->reconnect.failures = 0;
-    forget_told(source);
-    set_state(source, SOURCE_STANDBY);
+    source_works(source);
+    reconnect_forget(source);
+    source_set_state(source, SOURCE_STANDBY);
 }
 
 static void on_work_opened(struct source *source)
@@ -159,7 +81,7 @@ static void on_elected(struct source *source)
 {
     counter_add(&source->metrics.elections, 1);
     lease_hold(source);
-    set_state(source, SOURCE_LOADING);
+    source_set_state(source, SOURCE_LOADING);
     if (source->polling)
         on_work_opened(source);
     else if (pg_open(source->work) < 0)
@@ -170,8 +92,8 @@ static void on_loaded(struct source *source)
 {
     if (source->failure.reason || source->state != SOURCE_LOADING)
         return;
-    set_state(source, SOURCE_ACTIVE);
-    forget_told(source);
+    source_set_state(source, SOURCE_ACTIVE);
+    reconnect_forget(source);
     maintenance_start(source);
     reload_poll(source);
     wake_start(source);
@@ -183,77 +105,6 @@ static const struct source_events EVENTS = {
     .work_opened = on_work_opened,
     .loaded = on_loaded,
 };
-
-/* Stop -------------------------------------------------------------------------------------------
- */
-
-static bool anything_under_way(const struct source *source)
-{
-    for (const struct subscription *s = source->subscriptions; s; s = s->next)
-        if (!lanes_finished(s) || s->writes > 0)
-            return true;
-    return source->cursor_store.in_flight;
-}
-
-static void finish(struct source *source)
-{
-    drop_all(source);
-    set_state(source, SOURCE_STOPPED);
-    loop_stop(source->loop);
-}
-
-static void on_resigned(void *context, const char *sqlstate)
-{
-    (void)sqlstate;
-    ((struct source *)context)->stopping.resigned = true;
-}
-
-static void on_stop_timer(void *context)
-{
-    struct source *source = context;
-    if (source->stopping.overdue) {
-        source->stopping.given_up = true;
-        return;
-    }
-    source->stopping.overdue = true;
-    for (struct subscription *s = source->subscriptions; s; s = s->next)
-        lanes_break_off(s);
-    loop_timer_start(source->loop, &source->stopping.timer, LAST_WRITES_US);
-}
-
-static void begin_stop(struct source *source)
-{
-    bool active = source->state == SOURCE_ACTIVE;
-    loop_timer_stop(source->loop, &source->reconnect.timer);
-    loop_timer_start(
-        source->loop, &source->stopping.timer, source->settings->shutdown_timeout_ms * US_PER_MS);
-    set_state(source, SOURCE_STOPPING);
-    if (!active)
-        source->stopping.resigned = true; /* nothing is held */
-}
-
-/* In order: the requests in flight end or are broken off, their outcomes and the cursors are
- * written, the lease is given back. */
-static void turn_stopping(struct source *source)
-{
-    if (source->stopping.resigned || source->stopping.given_up || source->failure.reason) {
-        finish(source);
-        return;
-    }
-    for (struct subscription *s = source->subscriptions; s; s = s->next) {
-        lanes_kick(s);
-        parking_write_behind(s);
-    }
-    if (anything_under_way(source) || source->stopping.resigning) {
-        cursor_store_turn(source);
-        return;
-    }
-    cursor_store_write(source);
-    if (source->cursor_store.in_flight)
-        return;
-    source->stopping.resigning = true;
-    lease_resign(source, on_resigned);
-}
 
 /* Turn -------------------------------------------------------------------------------------------
  */
@@ -276,14 +127,21 @@ static void turn_active(struct source *source)
     lag_watch(source);
 }
 
+static void begin_stop(struct source *source)
+{
+    reconnect_stop(source);
+    shutdown_begin(source);
+}
+
 static void turn(void *context)
 {
     struct source *source = context;
     gauge_set(&source->metrics.alive_us, loop_now(source->loop));
-    if (source->stop_wanted && source->state < SOURCE_STOPPING)
+    if (source->life.stop_wanted && source->state < SOURCE_STOPPING)
         begin_stop(source);
     if (source->state == SOURCE_STOPPING) {
-        turn_stopping(source);
+        if (shutdown_turn(source))
+            finish(source);
         return;
     }
     if (source->failure.reason)
@@ -316,8 +174,8 @@ static int quote_source(const char *name, char **ret_json)
 
 static void init_timers(struct source *source)
 {
-    source->reconnect.timer = (struct timer){.fire = on_reconnect, .context = source};
-    source->stopping.timer = (struct timer){.fire = on_stop_timer, .context = source};
+    reconnect_init(source);
+    shutdown_init(source);
     cursor_store_init(source);
     maintenance_init(source);
     reload_init(source);
@@ -335,7 +193,7 @@ static void source_free(struct source *source)
     free(source->conninfo);
     free(source->source_json);
     free(source->failure.reason);
-    free(source->reconnect.told);
+    reconnect_forget(source);
     free(source);
 }
 
@@ -398,7 +256,7 @@ static void *thread_main(void *argument)
 
 int source_start(struct source *source)
 {
-    return pthread_create(&source->thread, NULL, thread_main, source) == 0 ? 0 : -EAGAIN;
+    return pthread_create(&source->life.thread, NULL, thread_main, source) == 0 ? 0 : -EAGAIN;
 }
 
 const char *source_name(const struct source *source)
@@ -419,13 +277,13 @@ int64_t source_patience_us(const struct source *source)
 
 void source_stop(struct source *source)
 {
-    source->stop_wanted = true;
+    source->life.stop_wanted = true;
     loop_poke(source->loop);
 }
 
 void source_join(struct source *source, bool started)
 {
     if (started)
-        pthread_join(source->thread, NULL);
+        pthread_join(source->life.thread, NULL);
     source_free(source);
 }
