@@ -25,7 +25,7 @@ void source_fence(struct source *source);
 void source_wants_turn(struct source *source);
 /* There may be new events: reads in the next turn. */
 void source_wants_read(struct source *source);
-/* The configuration has changed, or may have: it is loaded anew in the next turn. */
+/* The subscriptions have changed, or may have: they are loaded anew in the next turn. */
 void source_wants_reload(struct source *source);
 /* Whether requests may be started: active, and the lease is certainly still held. */
 bool source_may_send(const struct source *source);

@@ -20,7 +20,8 @@
 static bool may_send(const struct subscription *s)
 {
     return s->state == SUBSCRIPTION_ACTIVE && s->phase == PHASE_CURRENT && s->allowed &&
-           s->signer && lanes_fit(s) && source_may_send(s->source) && breaker_lets_through(s);
+           s->signing.signer && lanes_fit(s) && source_may_send(s->source) &&
+           breaker_lets_through(s);
 }
 
 static size_t next_size(const struct lane *lane)
@@ -143,7 +144,7 @@ static int start_request(struct lane *lane)
         return -ENOMEM;
     write_webhook_id(lane, id);
     snprintf(timestamp, sizeof(timestamp), "%" PRId64, now_s);
-    signer_sign(s->signer, id, now_s, lane->body.data, lane->body.length, signature);
+    signer_sign(s->signing.signer, id, now_s, lane->body.data, lane->body.length, signature);
     return transfer_start(lane->transfer,
         &(struct request){
             .url = s->row.url,

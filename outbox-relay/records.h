@@ -119,8 +119,11 @@ struct subscription {
     struct subscription_row row;
     enum subscription_state state;
     enum subscription_phase phase;
-    bool allowed;          /* the URL's host is in the allow-list */
-    struct signer *signer; /* NULL: no valid secret */
+    bool allowed; /* the URL's host is in the allow-list */
+    struct {
+        struct signer *signer; /* NULL: no valid secret */
+        int problem;           /* negative errno of one that can't be used; 0: none */
+    } signing;
     int writes;            /* under way, with items that are settled when they are done */
     struct cursor settled; /* as far as all reads are delivered or parked */
     bool cursor_moved;     /* since it was stored */
@@ -145,8 +148,7 @@ struct subscription {
         int64_t position, created_us;
     } lag;
     struct {
-        bool seen;          /* in the rows that are being applied */
-        int secret_problem; /* negative errno of a secret that can't be used; 0: none */
+        bool seen; /* in the rows that are being applied */
     } reload;
     struct subscription_metrics *metrics; /* shared with the metrics page */
 };
@@ -205,7 +207,6 @@ struct wake {
 struct readers {
     struct reader *list;
     size_t count;
-    struct tick *tick; /* the read under way, NULL when none */
 };
 
 struct lease {
@@ -273,6 +274,7 @@ struct source {
     } parked_count, lag;
     struct wake wake;
     struct readers readers; /* reader.c */
+    struct tick *tick;      /* the read under way, NULL when none */
     struct reload reload;
     struct maintenance maintenance;
     struct lease lease;

@@ -5,8 +5,7 @@
 #include "outbox-relay/parked_count.h"
 #include "outbox-relay/parked_retry.h"
 #include "outbox-relay/reader.h"
-#include "outbox-relay/secret.h"
-#include "outbox-relay/signer.h"
+#include "outbox-relay/signing.h"
 #include "outbox-relay/statements.h"
 #include "outbox-relay/subscription.h"
 #include "shared/base/log.h"
@@ -15,7 +14,6 @@
 #include <string.h>
 
 #define US_PER_MS INT64_C(1000)
-#define SECRET_RETRY_MS INT64_C(10000)
 #define POLL_US INT64_C(5000000) /* poll mode has no notifications */
 
 /* What the statements of one reload gave. */
@@ -135,61 +133,11 @@ static void apply_subscriptions(struct source *source, const PGresult *rows)
 /* Secrets ----------------------------------------------------------------------------------------
  */
 
-static void log_secret_problem(const struct subscription *s, int problem, const char *reference)
-{
-    if (problem == 0) {
-        log_info("the signing secret can be read again", LOG_TEXT("source", s->source->name),
-            LOG_TEXT("subscription", s->name));
-        return;
-    }
-    log_error(s->signer ? "a signing secret can't be read, the other one signs alone"
-                        : "no signing secret, nothing is sent",
-        LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
-        LOG_TEXT("secret", strncmp(reference, "whsec_", 6) == 0 ? "in the database" : reference),
-        LOG_TEXT("error", problem == -EINVAL ? "not whsec_ and the base64 of 24 to 64 bytes"
-                                             : strerror(-problem)));
-}
-
-/* Makes the signer of one subscription from its valid secrets, the newest first. Returns the ms
- * until one of them ends, or -1. */
-static int64_t apply_secrets_of(struct subscription *s, const PGresult *rows)
-{
-    struct webhook_key keys[SIGNER_MAX_KEYS];
-    size_t count = 0;
-    int64_t ends_ms = -1;
-    int problem = 0;
-    const char *reference = "";
-    for (int row = 0; row < PQntuples(rows) && count < SIGNER_MAX_KEYS; row++) {
-        if (strcmp(PQgetvalue(rows, row, 0), s->name) != 0)
-            continue;
-        int ret = secret_resolve(PQgetvalue(rows, row, 1), &keys[count]);
-        if (ret < 0) {
-            problem = ret;
-            reference = PQgetvalue(rows, row, 1);
-            continue;
-        }
-        count++;
-        int64_t left = PQgetisnull(rows, row, 2) ? -1 : strtoll(PQgetvalue(rows, row, 2), NULL, 10);
-        if (left >= 0 && (ends_ms < 0 || left < ends_ms))
-            ends_ms = left;
-    }
-    signer_free(s->signer);
-    s->signer = count ? signer_new(keys, count) : NULL;
-    explicit_bzero(keys, sizeof(keys));
-    if (!s->signer && problem == 0)
-        problem = -ENOKEY;
-    if (problem != s->reload.secret_problem)
-        log_secret_problem(s, problem, reference);
-    s->reload.secret_problem = problem;
-    /* Whoever mends a file tells nobody. */
-    return problem && (ends_ms < 0 || ends_ms > SECRET_RETRY_MS) ? SECRET_RETRY_MS : ends_ms;
-}
-
 static void apply_secrets(struct source *source, const PGresult *rows)
 {
     int64_t next_ms = -1;
     for (struct subscription *s = source->subscriptions; s; s = s->next) {
-        int64_t ends_ms = s->phase == PHASE_DELETED ? -1 : apply_secrets_of(s, rows);
+        int64_t ends_ms = s->phase == PHASE_DELETED ? -1 : signing_apply(s, rows);
         if (ends_ms >= 0 && (next_ms < 0 || ends_ms < next_ms))
             next_ms = ends_ms;
     }

@@ -15,6 +15,7 @@
 #include "outbox-relay/reload.h"
 #include "outbox-relay/shutdown.h"
 #include "outbox-relay/subscription.h"
+#include "outbox-relay/tick.h"
 #include "outbox-relay/transport.h"
 #include "outbox-relay/wake.h"
 #include "shared/base/log.h"
@@ -35,6 +36,7 @@ static void drop_all(struct source *source)
     maintenance_stop(source);
     parked_count_stop(source);
     lag_stop(source);
+    tick_stop(source);
     readers_free(source);
     while (source->subscriptions) {
         struct subscription *s = source->subscriptions;
@@ -113,7 +115,7 @@ static void turn_active(struct source *source)
 {
     reload_turn(source);
     /* First, so that the server reads while requests are built here. */
-    readers_tick(source);
+    tick_turn(source);
     bool kick = source->wants.kick;
     source->wants.kick = false;
     for (struct subscription *s = source->subscriptions; s; s = s->next) {

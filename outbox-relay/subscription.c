@@ -175,7 +175,7 @@ void subscription_free(struct subscription *s)
     keyset_release(&s->parked);
     breaker_stop(s);
     free(s->lanes.list);
-    signer_free(s->signer);
+    signer_free(s->signing.signer);
     cursor_release(&s->settled);
     free(s->name);
     free(s->row.url);

@@ -9,7 +9,7 @@
 struct subscription *subscription_new(struct source *source, const PGresult *rows, int row);
 /* Breaks off its requests and frees it. It must not be in a reader. */
 void subscription_free(struct subscription *subscription);
-/* Follows a change of the configuration (not of the cursor). Errors: -ENOMEM. */
+/* Follows a change of its row (not of the cursor). Errors: -ENOMEM. */
 MUST_CHECK int subscription_configure(
     struct subscription *subscription, const PGresult *rows, int row);
 /* Sets the cursor from the row, or sets it back when that is all that is asked for; nothing may be
