@@ -5,7 +5,7 @@ INTEGRATION_C := $(patsubst tests/integration/c/%.c,$(BUILD)/tests/integration/%
 	$(wildcard tests/integration/c/test_*.c))
 SUPPORT_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/failing.c %/http_fixture.c,$(wildcard tests/support/*.c)))
 
-$(BUILD)/tests/integration/%: $(BUILD)/obj/tests/integration/c/%.o $(SUPPORT_OBJ) $(BUILD)/librelay.a $(BUILD)/libshared.a
+$(BUILD)/tests/integration/%: $(BUILD)/obj/tests/integration/c/%.o $(SUPPORT_OBJ) $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(call quiet,LINK,$@)$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) -lcmocka -o $@
 

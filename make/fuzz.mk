@@ -15,6 +15,6 @@ fuzz: ## fuzz what reads foreign bytes: TIME=60 seconds each, TARGET=http1: only
 $(FUZZ_TARGETS:%=fuzz-%): fuzz-%: $(BUILD)/fuzz/%
 	@tests/fuzz/run $< $(TIME)
 
-$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/librelay.a $(BUILD)/libshared.a
+$(BUILD)/fuzz/%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(call quiet,LINK,$@)$(LINK) -fsanitize=fuzzer $^ $(PKG_LIBS) -o $@

@@ -2,7 +2,7 @@
  * with it, so that nothing has to be cleaned up after a crash. */
 #include "shared/db/migrate.h"
 #include "shared/base/log.h"
-#include "shared/db/db_internal.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -147,9 +147,8 @@ static int apply_all(struct db *db, const struct migration_set *set, int *ret_ap
 
 int migrate(struct db *db, const struct migration_set *set, int *ret_applied)
 {
-    int timeout_ms = db->answer_timeout_ms;
-    db->answer_timeout_ms = 0;
+    int timeout_ms = db_answer_timeout(db, 0);
     int error = apply_all(db, set, ret_applied);
-    db->answer_timeout_ms = timeout_ms;
+    db_answer_timeout(db, timeout_ms);
     return error;
 }

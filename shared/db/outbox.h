@@ -5,7 +5,7 @@
 #include "shared/base/cleanup.h"
 #include "shared/db/db.h"
 
-#include <jansson.h>
+#include "shared/base/json.h"
 
 #define EVENT_ID_SIZE 37
 

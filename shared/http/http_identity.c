@@ -1,5 +1,6 @@
 /* What identifies a request in logs and events: X-Request-Id and W3C Trace Context. */
-#include "shared/http/http_internal.h"
+#include "shared/http/http_identity.h"
+#include "shared/http/http_request.h"
 
 #include <string.h>
 #include <sys/random.h>

@@ -1,7 +1,8 @@
 /* A request's transaction: idempotency key, work, answer and the key's record of it as one. */
 #include "shared/base/log.h"
-#include "shared/db/db_internal.h"
-#include "shared/http/http_internal.h"
+#include "shared/db/result.h"
+#include "shared/http/http_reply.h"
+#include "shared/http/http_request.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -220,32 +221,11 @@ int http_transact(struct http_request *request, http_work *work, void *context)
 
 /* ---- reads ---- */
 
-/* One statement on a borrowed connection. A read may be run again: when its connection turns out to
- * be lost, on a new one. */
-static int read_once(struct db_pool *pool, const struct db_statement *statement,
-    const struct db_param *params, size_t param_count, PGresult **ret_result)
-{
-    struct db *db = NULL;
-    int error = db_acquire(pool, &db);
-    if (error < 0)
-        return error;
-    error = db_query(db, statement, params, param_count, ret_result);
-    db_release(db);
-    if (error != -ENOTCONN && error != -EAGAIN)
-        return error;
-    error = db_pool_borrow(pool, true, &db);
-    if (error < 0)
-        return error;
-    error = db_query(db, statement, params, param_count, ret_result);
-    db_release(db);
-    return error;
-}
-
 int http_reply_query(struct http_request *request, const char *missing,
     const struct db_statement *statement, const struct db_param *params, size_t param_count)
 {
     AUTO_RESULT PGresult *result = NULL;
-    int error = read_once(http_pool(request), statement, params, param_count, &result);
+    int error = db_read_pooled(http_pool(request), statement, params, param_count, &result);
     if (error < 0)
         return reply_database_error(request, error);
     const char *json = PQntuples(result) > 0 ? db_text(result, 0, 0) : NULL;

@@ -2,6 +2,7 @@
 #ifndef SHARED_INBOX_INTERNAL_H
 #define SHARED_INBOX_INTERNAL_H
 
+#include "shared/base/cleanup.h"
 #include "shared/service/inbox.h"
 
 #include <stdbool.h>

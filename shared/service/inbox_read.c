@@ -1,6 +1,6 @@
 /* CloudEvents 1.0 in structured mode, one or a batch, from the body of a request. The binary mode
  * is not taken: a batch has no such form, and the relay does not send it. */
-#include "shared/http/http_internal.h"
+#include "shared/base/json.h"
 #include "shared/service/inbox_internal.h"
 
 #include <ctype.h>

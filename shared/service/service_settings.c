@@ -1,5 +1,5 @@
 /* The settings that all services have in common. */
-#include "shared/service/service_settings.h"
+#include "shared/service/service_internal.h"
 
 #include <string.h>
 
@@ -45,12 +45,20 @@ static const struct setting COMMON[] = {
 };
 _Static_assert(ARRAY_SIZE(COMMON) <= SERVICE_MAX_SETTINGS, "service_table.rows is too short");
 
+size_t service_event_count(const struct service *service)
+{
+    size_t count = 0;
+    while (count < SERVICE_MAX_EVENTS && service->events[count].handler)
+        count++;
+    return count;
+}
+
 static bool has(const struct service *service, const struct setting *setting)
 {
     if (strcmp(setting->name, "JWKS_URL") == 0)
         return !service->own_jwks;
     if (strcmp(setting->name, "WEBHOOK_SECRETS") == 0)
-        return service->inbox_count > 0;
+        return service_event_count(service) > 0;
     if (strcmp(setting->name, "DEMO_DATA") == 0)
         return service->demo != NULL;
     return true;

@@ -1,5 +1,6 @@
 /* Base64 and UTF-8: one spelling for each value, and the same verdict as another implementation. */
 #include "shared/base/base64.h"
+#include "shared/base/json.h"
 #include "shared/base/utf8.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -2,7 +2,7 @@
  * Input: id, timestamp, signatures, body, with a NUL between them. The keys are new in each run; in
  * the signatures '$' stands for the right signature by the first key and '#' for that by the
  * second. */
-#include "outbox-relay/signer.h"
+#include "outbox-relay/http/signer.h"
 #include "shared/base/base64.h"
 #include "shared/base/webhook.h"
 #include "tests/fuzz/fuzz.h"

@@ -1,5 +1,6 @@
 /* See inbox_fixture.h. */
 #include "tests/support/inbox_fixture.h"
+#include "shared/base/json.h"
 #include "tests/support/database.h"
 
 #include <errno.h>

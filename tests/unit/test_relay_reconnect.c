@@ -1,5 +1,5 @@
 /* What an operator is told to do about an error of the server. */
-#include "outbox-relay/reconnect.h"
+#include "outbox-relay/engine/reconnect.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

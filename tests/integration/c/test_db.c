@@ -2,6 +2,7 @@
  * becomes of lost connections is in test_db_lost.c. */
 #include "shared/base/log.h"
 #include "shared/db/db.h"
+#include "shared/db/result.h"
 #include "tests/support/database.h"
 #include "tests/support/items.h"
 

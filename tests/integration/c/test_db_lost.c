@@ -1,8 +1,8 @@
 /* Connections that are lost: in a transaction, in COMMIT, while idle; a server that restarts, says
  * nothing, hangs, or has become a standby. */
+#include "shared/base/cleanup.h"
 #include "shared/base/log.h"
 #include "shared/db/db.h"
-#include "shared/db/db_internal.h"
 #include "tests/support/database.h"
 #include "tests/support/items.h"
 
@@ -157,7 +157,7 @@ static void a_server_that_hangs_is_given_up(void **state)
     assert_int_equal(db_exec(db, "begin"), 0);
     assert_int_equal(items_add(db, "x"), 0);
     database_freeze(items_conninfo);
-    db->answer_timeout_ms = 200;
+    db_answer_timeout(db, 200);
     assert_int_equal(items_add(db, "x"), -ENOTCONN);
     assert_string_equal(db_error(db), "no answer in time");
     assert_int_equal(db_exec(db, "commit"), -ENOTCONN);

@@ -1,5 +1,6 @@
 /* What the inbox refuses: bodies that are no events, signatures that are missing, wrong, too old,
  * or of another source. */
+#include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/service/inbox.h"
 #include "tests/support/database.h"
