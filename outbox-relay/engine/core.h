@@ -10,13 +10,13 @@
 #include "outbox-relay/engine/metrics.h"
 #include "outbox-relay/engine/settings.h"
 #include "outbox-relay/event/read_result.h"
-#include "outbox-relay/http/signer.h"
 #include "outbox-relay/http/transport.h"
 #include "outbox-relay/postgres/pg.h"
 
 struct source;
 struct reader;
 struct subscription;
+struct webhook_signer;
 
 /* One event on its way to one subscription. */
 struct item {
@@ -71,10 +71,10 @@ struct subscription {
     int batch_size, max_in_flight, timeout_ms, max_attempts, retry_base_ms, retry_max_ms;
     bool block_on_dead;
     bool active;
-    bool allowed;          /* the URL's host is in the allow-list */
-    char *generation;      /* as text: it is only sent back */
-    struct signer *signer; /* NULL: no valid secret */
-    int secret_problem;    /* negative errno of a secret that can't be used; 0: none */
+    bool allowed;                  /* the URL's host is in the allow-list */
+    char *generation;              /* as text: it is only sent back */
+    struct webhook_signer *signer; /* NULL: no valid secret */
+    int secret_problem;            /* negative errno of a secret that can't be used; 0: none */
 
     struct cursor settled; /* as far as all reads are delivered or parked */
     bool cursor_dirty;     /* and that is not stored yet */

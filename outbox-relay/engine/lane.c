@@ -7,6 +7,8 @@
 #include "outbox-relay/engine/parking.h"
 #include "outbox-relay/engine/subscription.h"
 #include "outbox-relay/event/cloudevent.h"
+#include "shared/base/uuid.h"
+#include "shared/base/webhook.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -130,7 +132,7 @@ static void on_answer(void *context, const struct response *response)
 static int start_request(struct lane *lane)
 {
     struct subscription *s = lane->subscription;
-    char id[64], timestamp[24], signature[SIGNER_TEXT_SIZE];
+    char id[64], timestamp[24], signatures[WEBHOOK_SIGNATURES_SIZE];
     int64_t now_s = time(NULL);
     if (!lane->transfer) {
         int ret = transfer_new(s->source->transport, on_answer, lane, &lane->transfer);
@@ -142,14 +144,17 @@ static int start_request(struct lane *lane)
         return -ENOMEM;
     write_webhook_id(lane, id);
     snprintf(timestamp, sizeof(timestamp), "%" PRId64, now_s);
-    signer_sign(s->signer, id, now_s, lane->body.data, lane->body.length, signature);
+    int ret = webhook_signer_sign(
+        s->signer, id, timestamp, lane->body.data, lane->body.length, signatures);
+    if (ret < 0)
+        return ret;
     return transfer_start(lane->transfer,
         &(struct request){
             .url = s->url,
             .content_type = s->batch_size == 1 ? CLOUDEVENT_TYPE : CLOUDEVENT_BATCH_TYPE,
             .webhook_id = id,
             .webhook_timestamp = timestamp,
-            .webhook_signature = signature,
+            .webhook_signature = signatures,
             .body = lane->body.data,
             .body_length = lane->body.length,
             .timeout_ms = s->timeout_ms,

@@ -8,6 +8,7 @@
 #include "outbox-relay/engine/subscription.h"
 #include "outbox-relay/postgres/pg_text.h"
 #include "shared/base/log.h"
+#include "shared/base/uuid.h"
 #include "shared/db/result.h"
 
 #include <string.h>

@@ -154,12 +154,12 @@ static void log_secret_problem(const struct subscription *s, int problem, const 
  * until one of them ends, or -1. */
 static int64_t apply_secrets_of(struct subscription *s, const PGresult *rows)
 {
-    struct webhook_key keys[SIGNER_MAX_KEYS];
+    struct webhook_key keys[WEBHOOK_SIGNER_KEYS];
     size_t count = 0;
     int64_t ends_ms = -1;
     int problem = 0;
     const char *reference = "";
-    for (int row = 0; row < PQntuples(rows) && count < SIGNER_MAX_KEYS; row++) {
+    for (int row = 0; row < PQntuples(rows) && count < WEBHOOK_SIGNER_KEYS; row++) {
         if (strcmp(PQgetvalue(rows, row, 0), s->name) != 0)
             continue;
         int ret = secret_resolve(PQgetvalue(rows, row, 1), &keys[count]);
@@ -173,8 +173,8 @@ static int64_t apply_secrets_of(struct subscription *s, const PGresult *rows)
         if (left >= 0 && (ends_ms < 0 || left < ends_ms))
             ends_ms = left;
     }
-    signer_free(s->signer);
-    s->signer = count ? signer_new(keys, count) : NULL;
+    webhook_signer_free(s->signer);
+    s->signer = count ? webhook_signer_new(keys, count) : NULL;
     explicit_bzero(keys, sizeof(keys));
     if (!s->signer && problem == 0)
         problem = -ENOKEY;

@@ -5,6 +5,7 @@
 #include "outbox-relay/engine/statements.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/log.h"
+#include "shared/base/webhook.h"
 
 #include <errno.h>
 #include <string.h>
@@ -145,7 +146,7 @@ void subscription_free(struct subscription *s)
     loop_timer_stop(s->source->loop, &s->retry_timer);
     free(s->lanes);
     keyset_release(&s->parked);
-    signer_free(s->signer);
+    webhook_signer_free(s->signer);
     cursor_release(&s->settled);
     free(s->name);
     free(s->url);
