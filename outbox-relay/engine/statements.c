@@ -3,7 +3,8 @@
 
 /* In the order of enum event_column in read_result.h. */
 #define EVENT_COLUMN_LIST \
-    "id, event_id, aggregate_type, aggregate_id, event_type, created_at, size, payload, headers"
+    "id, event_id, aggregate_type, aggregate_id, event_type, created_at, size, payload," \
+    " headers->>'traceparent', headers->>'tracestate'"
 
 /* Reading ----------------------------------------------------------------------------------------
  */
@@ -79,8 +80,7 @@ const struct pg_statement READ_COMMIT = {.name = "read_commit", .sql = "commit"}
 const struct pg_statement READ_PARKED = {
     .name = "read_parked",
     .sql =
-        "select id, event_id, aggregate_type, aggregate_id, event_type, created_at,"
-        "       size, payload, headers, attempts"
+        "select " EVENT_COLUMN_LIST ", attempts"
         "  from (select *, sum(size) over (order by next_attempt_at, id rows unbounded preceding)"
         "               as running"
         "          from (select *, octet_length(payload::text) as size from outbox.delivery"

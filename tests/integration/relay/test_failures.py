@@ -106,7 +106,9 @@ def test_a_reason_is_cut_between_characters(outbox, receiver, body):
 def test_a_refused_event_holds_back_only_its_key(outbox, receiver, status):
     outbox.subscribe("s", receiver.url(), max_attempts=50)
     bad = outbox.emit(key="bad")[0]
-    receiver.behave = bad_for([bad], Answer(status, {"detail": "no such thing"}))
+    # What Retry-After says is heeded when the endpoint is at fault, not the event.
+    receiver.behave = bad_for(
+        [bad], Answer(status, {"detail": "no such thing"}, headers={"Retry-After": "3600"}))
     relay = outbox.relay().wait_leader()
     wait.until(lambda: outbox.deliveries() == [("retrying",)], 10, "the event to be parked")
     behind = outbox.emit(key="bad", count=3)
