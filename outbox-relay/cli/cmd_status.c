@@ -144,7 +144,7 @@ const struct cli_command CMD_STATUS = {
     .max_operands = 1,
     .summary = "show the lag, parked events and last error of each subscription",
     .details =
-        "Parked events (retrying, blocked, dead) are not part of the lag. last_error stays after "
+        "Parked events (retrying, blocked, dead) are not part of the lag. `last_error` stays after "
         "the problem is over.\n\n"
         "The relay stores its cursors at most five times a second, so an event may have been "
         "delivered a moment before it shows here. If more than 10,000 events (of any type) follow "

@@ -2,6 +2,7 @@
 #include "outbox-relay/event/cloudevent.h"
 #include "outbox-relay/base/buffer.h"
 #include "shared/base/traceparent.h"
+#include "shared/base/uuid.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -23,7 +23,4 @@ struct event {
 /* The hash by which lanes and parked keys go. */
 uint64_t event_key(struct text aggregate_type, struct text aggregate_id);
 
-/* Writes the canonical text of a UUID, without NUL: 36 characters. */
-void uuid_write(const unsigned char uuid[16], char text[36]);
-
 #endif
