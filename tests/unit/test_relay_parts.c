@@ -6,6 +6,7 @@
 #include "outbox-relay/engine/secret.h"
 #include "outbox-relay/engine/verdict.h"
 #include "outbox-relay/event/cloudevent.h"
+#include "outbox-relay/event/read_result.h"
 #include "outbox-relay/http/retry_after.h"
 
 #include <errno.h>
@@ -335,6 +336,64 @@ static void other_trace_headers_are_left_out(void **state)
     }
 }
 
+/* A row of READ_PARKED; the server writes its numbers in network order. */
+static PGresult *row_of_all_columns(void)
+{
+    static const struct {
+        const char *bytes;
+        int length;
+    } VALUES[EVENT_COLUMNS] = {
+        [EVENT_ID] = {"\x01\x02\x03\x04\x05\x06\x07\x08", 8},
+        [EVENT_UUID] = {"0123456789abcdef", 16},
+        [EVENT_AGGREGATE_TYPE] = {"order", 5},
+        [EVENT_AGGREGATE_ID] = {"42", 2},
+        [EVENT_TYPE] = {"order.paid", 10},
+        [EVENT_CREATED_AT] = {"\xff\xff\xff\xff\xff\xff\xff\xfe", 8},
+        [EVENT_SIZE] = {"\x00\x01\x02\x03", 4},
+        [EVENT_PAYLOAD] = {"\x01{\"a\": 1}", 9}, /* the version of jsonb's binary form first */
+        [EVENT_TRACEPARENT] = {TRACEPARENT, sizeof(TRACEPARENT) - 1},
+        [EVENT_TRACESTATE] = {NULL, -1},
+        [EVENT_ATTEMPTS] = {"\x00\x00\x01\x00", 4},
+    };
+    PGresult *result = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    PGresAttDesc columns[EVENT_COLUMNS] = {0};
+    assert_non_null(result);
+    for (int i = 0; i < EVENT_COLUMNS; i++)
+        columns[i] = (PGresAttDesc){.name = (char *)"", .format = 1};
+    assert_true(PQsetResultAttrs(result, EVENT_COLUMNS, columns));
+    for (int i = 0; i < EVENT_COLUMNS; i++)
+        assert_true(PQsetvalue(result, 0, i, (char *)VALUES[i].bytes, VALUES[i].length));
+    return result;
+}
+
+static void assert_text(struct text text, const char *wanted)
+{
+    assert_int_equal(text.length, strlen(wanted));
+    assert_memory_equal(text.data, wanted, text.length);
+}
+
+static void rows_are_read(void **state)
+{
+    (void)state;
+    struct read_result *read = read_result_new(row_of_all_columns(), row_of_all_columns());
+    assert_non_null(read);
+    assert_int_equal(read->count, 2);
+    assert_int_equal(read->payload_bytes, 2 * 0x010203);
+    const struct event *event = &read->events[1];
+    assert_true(event->id == INT64_C(0x0102030405060708));
+    assert_true(event->created_us == INT64_C(946684800000000) - 2); /* from the year 2000 */
+    assert_int_equal(event->attempts, 256);
+    assert_memory_equal(event->uuid, "0123456789abcdef", 16);
+    assert_true(event->key == event_key(TEXT("order"), TEXT("42")));
+    assert_text(event->aggregate_type, "order");
+    assert_text(event->aggregate_id, "42");
+    assert_text(event->type, "order.paid");
+    assert_text(event->payload, "{\"a\": 1}");
+    assert_text(event->traceparent, TRACEPARENT);
+    assert_text(event->tracestate, "");
+    read_result_unref(read);
+}
+
 static void keys_have_two_parts(void **state)
 {
     (void)state;
@@ -385,6 +444,7 @@ int main(void)
         cmocka_unit_test(an_event_is_written),
         cmocka_unit_test(moments_before_1970_and_across_seconds),
         cmocka_unit_test(other_trace_headers_are_left_out),
+        cmocka_unit_test(rows_are_read),
         cmocka_unit_test(keys_have_two_parts),
         cmocka_unit_test(secrets_come_from_three_places),
     };
