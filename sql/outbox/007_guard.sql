@@ -447,7 +447,7 @@ revoke all on function outbox.system_identifier(), outbox.is_origin(), outbox.ad
     outbox.first_event_id(timestamptz), outbox.repair_cursors(boolean),
     outbox.repair(boolean) from public;
 insert into outbox.role_grant (role, privilege)
-select r, 'execute on function outbox.is_settled(outbox.subscription, bigint, xid8, timestamptz), outbox.is_origin(), outbox.guard()'
+select r, 'execute on function outbox.is_settled(outbox.subscription, bigint, xid8, timestamptz), outbox.first_event_id(timestamptz), outbox.is_origin(), outbox.guard()'
   from unnest(array['outbox_relay', 'outbox_operator', 'outbox_reader']) r;
 insert into outbox.role_grant (role, privilege) values
     ('outbox_operator', 'select on outbox.origin'),
