@@ -1,5 +1,5 @@
-# Static checks. What has been checked and not changed since is
-# not checked again: $(BUILD)/lint/ remembers.
+# Static checks. What has been checked and not changed since is not checked again: $(BUILD)/lint/ remembers.
+##@ Static checks
 
 # Version 14 where there is one: others format a little differently.
 CLANG_FORMAT ?= $(or $(shell command -v clang-format-14),clang-format)
@@ -22,13 +22,14 @@ TIDY_ARGS := --extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclan
 	--extra-arg=max-nodes=60000
 TIDY_FLAGS = -std=gnu11 $(CPPFLAGS) $(PKG_CFLAGS) $(WARN)
 
-.PHONY: lint lint-deps lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-docs \
-	lint-sql
-lint: lint-deps lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-docs lint-sql ## static checks
+.PHONY: lint lint-all lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-layers \
+	lint-headers lint-docs lint-sql
+lint: has-lint ## run all of them
+	+@$(GO_ON) lint-all
 	@echo "lint: no findings"
 
-lint-deps:
-	@scripts/deps --check run lint
+lint-all: lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-layers lint-headers lint-docs \
+	lint-sql
 
 lint-format: $(LINT)/format.ok
 $(LINT)/format.ok: $(C_FILES) $(NATIVE_FILES) $(H_FILES) .clang-format
@@ -53,14 +54,31 @@ lint-shell:
 	$(call quiet,SHELLCHECK,scripts)$(SHELLCHECK) -x $(SHELL_FILES)
 
 lint-sources:
-	$(call quiet,CHECK,layers)scripts/check-layers
 	$(call quiet,CHECK,sources)scripts/check-sources
 
+# Who calls whom is read from the objects.
+LAYER_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter shared/% services/% outbox-relay/%,$(C_FILES)))
+lint-layers: $(LAYER_OBJ)
+	$(call quiet,CHECK,layers)scripts/check-layers --objects $(BUILD)/obj
+
+# Each header compiles by itself, so that no file depends on the order of its includes.
+lint-headers: $(LINT)/headers.ok
+$(LINT)/headers.ok: $(H_FILES)
+	@mkdir -p $(@D)
+	$(call quiet,CHECK,headers)$(CC) $(TIDY_FLAGS) -fsyntax-only -x c $(H_FILES) && touch $@
+
 lint-docs: $(CONFIG_PROGRAMS:%=$(BUILD)/bin/%)
+	$(call quiet,CHECK,links and paths in Markdown)scripts/check-links
+	$(call quiet,CHECK,docs/ARCHITECTURE.md)scripts/check-architecture
 	$(call quiet,CHECK,docs/errors.md)scripts/check-errors
 	$(call quiet,CHECK,docs/configuration.md)scripts/config-docs $(BUILD)/bin $(CONFIG_PROGRAMS) | \
 		diff -u docs/configuration.md - || \
 		{ echo "docs/configuration.md is not current: run 'make docs-config'" >&2; exit 1; }
+
+lint-all: lint-links
+.PHONY: lint-links
+lint-links: $(PROGRAMS)
+	$(call quiet,CHECK,what programs link)scripts/check-libraries $(BUILD)/bin
 
 lint-sql: $(LINT)/sql.ok
 $(LINT)/sql.ok: $(SERVICES:%=$(BUILD)/bin/%) scripts/check-sql-comments

@@ -9,7 +9,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 
 PG_TEMP_DIR=$(mktemp -d "${TMPDIR:-/tmp}/pg-temp.XXXXXX")
 export PG_TEMP_DIR
-trap '"$root/scripts/pg-cluster" drop "$PG_TEMP_DIR" || rm -rf "$PG_TEMP_DIR"' EXIT
+# Without a cluster in it the directory is only removed; with one, drop refuses while the server may run.
+trap 'if [ -s "$PG_TEMP_DIR/pg-home" ]; then "$root/scripts/pg-cluster" drop "$PG_TEMP_DIR"; else rm -rf "$PG_TEMP_DIR"; fi' EXIT
 trap 'exit 130' INT TERM
 settings=$("$root/scripts/pg-cluster" start "$PG_TEMP_DIR" -c fsync=off)
 eval "$settings"

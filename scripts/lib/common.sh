@@ -44,6 +44,11 @@ random_hex() { # BYTES
     od -An -v -tx1 -N "$1" /dev/urandom | tr -d ' \n'
 }
 
+# A zombie has ended, but its parent has not looked yet.
+is_zombie() { # PID
+    grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
+}
+
 check_port() { # VARIABLE VALUE
     if ! [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] || [ "$2" -gt 65535 ]; then
         die "$1=$2 is not a port (1 to 65535)"

@@ -22,7 +22,7 @@ find_postgres() {
     PG_BIN=$newest
 }
 
-# Sets PG_USER to the user the server runs as: the caller, or for root an unprivileged one.
+# Sets PG_USER to the user that a new server runs as: the caller, or for root an unprivileged one.
 find_postgres_user() {
     if [ "$(id -u)" != 0 ]; then
         PG_USER=$(id -un)
@@ -44,10 +44,14 @@ as_postgres() {
 }
 
 # Sets PG_HOME (data/ and socket/). It is DIR/postgres where the server's user can get there and a
-# socket's path is not too long for the kernel (107 bytes); else a directory under /var/tmp.
+# socket's path is not too long for the kernel (107 bytes); else a directory under /var/tmp. The server
+# of a cluster that is there already runs as its owner, and root sets PG_USER to that.
 locate_postgres() { # DIR
     if [ -s "$1/pg-home" ]; then
         PG_HOME=$(cat "$1/pg-home")
+        if [ "$(id -u)" = 0 ] && [ -d "$PG_HOME" ]; then
+            PG_USER=$(stat -c %U "$PG_HOME")
+        fi
         return
     fi
     PG_HOME=$1/postgres
@@ -101,10 +105,56 @@ CONF
     echo "include = 'conf.auto'" | as_postgres tee -a "$PG_HOME/data/postgresql.conf" >/dev/null
 }
 
+# Sets PG_STATE to running, stopped or unknown, PG_PID when it is running, and PG_DOUBT when it is unknown.
+#
+# The server's own tools are asked, as the server's own user: not even root may see everywhere what
+# another user's process does; in a container it usually may not. pg_ctl knows only whether the process
+# with the pid in postmaster.pid exists, which after a crash may be another one. The server is known by
+# its working directory, the data directory, or by answering at its socket: that works also from another
+# container, where pids differ.
+look_at_postgres() {
+    local status=0 said cwd='' answers=''
+    PG_STATE=unknown PG_PID='' PG_DOUBT=''
+    if ! as_postgres test -x "$PG_HOME"; then
+        PG_DOUBT="user $(id -un) can't look into $PG_HOME, which belongs to $(stat -c %U "$PG_HOME" 2>/dev/null || echo another user)"
+        [ -e "$PG_HOME" ] || PG_STATE=stopped
+        return
+    fi
+    # A server removes the file when it stops, and only then.
+    as_postgres test -e "$PG_HOME/data/postmaster.pid" || { PG_STATE=stopped && return; }
+    said=$(cd / && as_postgres "$PG_BIN/pg_ctl" -D "$PG_HOME/data" status 2>&1) || status=$?
+    ! postgres_answers || answers=yes
+    case $status in
+    0)
+        PG_PID=$(as_postgres head -n 1 "$PG_HOME/data/postmaster.pid" 2>/dev/null) || true
+        PG_PID=${PG_PID#-} # of a single-user server
+        cwd=$(as_postgres readlink "/proc/$PG_PID/cwd" 2>/dev/null) || true
+        if [ "$cwd" = "$(as_postgres readlink -f "$PG_HOME/data")" ] || { [ -z "$cwd" ] && [ -n "$answers" ]; }; then
+            PG_STATE=running
+        elif [ -z "$cwd" ] && ! is_zombie "$PG_PID" && as_postgres sh -c 'kill -0 "$0"' "$PG_PID" 2>/dev/null; then
+            PG_DOUBT="process $PG_PID may be its server, but /proc doesn't show it to user $PG_USER"
+        elif [ -z "$answers" ]; then
+            PG_STATE=stopped # that pid is another program's now
+        fi
+        ;;
+    3) [ -n "$answers" ] || PG_STATE=stopped ;;
+    *) PG_DOUBT="pg_ctl says: ${said##*$'\n'}" ;;
+    esac
+    [ "$PG_STATE" != unknown ] || [ -n "$PG_DOUBT" ] ||
+        PG_DOUBT="a server answers in $PG_HOME/socket, but its process can't be seen from here: was it started in another container?"
+}
+
+postgres_answers() {
+    local status=0
+    as_postgres "$PG_BIN/pg_isready" -q -t 3 -h "$PG_HOME/socket" -p "$(postgres_port)" >/dev/null 2>&1 || status=$?
+    [ "$status" -le 1 ] # 1: it is starting or stopping
+}
+
+# Ends the program where that can't be known: no guess may start a second server or delete data in use.
 postgres_is_running() {
-    local pid
-    pid=$(as_postgres head -n 1 "$PG_HOME/data/postmaster.pid" 2>/dev/null) || return 1
-    [ "$(readlink "/proc/$pid/cwd" 2>/dev/null)" = "$(as_postgres readlink -f "$PG_HOME/data")" ]
+    look_at_postgres
+    [ "$PG_STATE" != unknown ] || die "can't tell whether PostgreSQL runs in $PG_HOME: $PG_DOUBT"
+    [ "$PG_STATE" = running ]
 }
 
 # The port a running server listens on.
@@ -127,7 +177,8 @@ start_postgres() { # DIR PORT [EXTRA]
 }
 
 stop_postgres() { # MODE
-    (cd / && as_postgres "$PG_BIN/pg_ctl" -D "$PG_HOME/data" -w -t 60 -s -m "$1" stop)
+    (cd / && as_postgres "$PG_BIN/pg_ctl" -D "$PG_HOME/data" -w -t 60 -s -m "$1" stop) ||
+        die "PostgreSQL in $PG_HOME did not stop; nothing was deleted"
 }
 
 # psql as the superuser. The password comes from DIR/pgpass.

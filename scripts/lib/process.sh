@@ -25,8 +25,7 @@ process_pid() { # NAME
     local pid started
     read -r pid started 2>/dev/null <"$RUN_DIR/pid/$1" || return 1
     [ -n "$started" ] && [ "$(process_start_time "$pid")" = "$started" ] || return 1
-    # A zombie is one whose parent has not looked yet.
-    ! grep -q '^State:[[:space:]]*Z' "/proc/$pid/status" 2>/dev/null || return 1
+    ! is_zombie "$pid" || return 1
     printf '%s' "$pid"
 }
 

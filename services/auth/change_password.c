@@ -1,7 +1,11 @@
 /* POST /change-password. */
+#include "services/auth/change_password.h"
+
+#include "services/auth/conceal.h"
 #include "services/auth/credential.h"
-#include "services/auth/handlers.h"
 #include "services/auth/password.h"
+#include "services/auth/replies.h"
+#include "services/auth/secret.h"
 #include "shared/db/outbox.h"
 #include "shared/http/fields.h"
 
@@ -20,12 +24,44 @@ struct change {
     char new_hash[PASSWORD_HASH_SIZE];
 };
 
+/* Returns 0 or the status of the problem replied with. */
+static int parse_change(struct http_request *request, struct change *change)
+{
+    const struct field fields[] = {
+        {"oldPassword", FIELD_TEXT, .min = 1, .max = PASSWORD_MAX_CHARS,
+            .target = &change->old_password},
+        {"newPassword", FIELD_TEXT, .min = PASSWORD_MIN_CHARS, .max = PASSWORD_MAX_CHARS,
+            .target = &change->new_password},
+    };
+    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
+    if (status)
+        return status;
+    return conceal_body(request);
+}
+
+/* Compares the old password and hashes the new one, both before the transaction. Returns 0 or the
+ * status of the problem replied with. */
+static int hash_both(struct http_request *request, struct change *change)
+{
+    struct credential credential = {0};
+    int error = credential_find_by_id(http_pool(request), change->user_id, &credential);
+    if (error == -ENOENT)
+        return reply_unauthorized(request, "unauthorized", "the user does not exist any more");
+    if (error == 0)
+        error =
+            password_verify(credential.password_hash, change->old_password, &change->old_matches);
+    if (error == 0 && change->old_matches)
+        error = password_hash(change->new_password, change->new_hash);
+    if (error < 0)
+        return reply_failure(request, error);
+    change->password_version = credential.password_version;
+    return 0;
+}
+
 static int emit_changed(struct http_request *request, struct db *tx, int64_t user_id)
 {
     AUTO_JSON json_t *payload = json_pack("{s:I}", "userId", (json_int_t)user_id);
-    char event_id[EVENT_ID_SIZE];
-
-    if (payload == NULL)
+    if (!payload)
         return -ENOMEM;
     return outbox_emit(tx,
         &(struct outbox_event){.aggregate_type = "user",
@@ -33,73 +69,41 @@ static int emit_changed(struct http_request *request, struct db *tx, int64_t use
             .type = "user.passwordchanged",
             .payload = payload,
             .headers = http_event_headers(request)},
-        event_id);
+        NULL);
 }
 
-static int store(struct http_request *request, struct db *tx, void *context)
+/* A wrong old password is refused here and not before: when the request is the repeat of one that
+ * has succeeded (Idempotency-Key), its answer is that of the first. */
+static int store_change(struct http_request *request, struct db *tx, void *context)
 {
     const struct change *change = context;
-    AUTO_RESULT PGresult *row = NULL;
-    int ret;
-
     if (!change->old_matches)
         return http_problem(request, 403, "wrong_password", "the old password is wrong");
-    ret = db_query(tx, &UPDATE,
+    AUTO_RESULT PGresult *row = NULL;
+    int error = db_query(tx, &UPDATE,
         DB_PARAMS(
             DB_INT(change->user_id), DB_INT(change->password_version), DB_TEXT(change->new_hash)),
         &row);
-    if (ret < 0)
-        return ret;
+    if (error < 0)
+        return error;
     if (PQntuples(row) == 0)
         return http_problem(request, 403, "wrong_password",
             "the password has just been changed by another request");
-    ret = emit_changed(request, tx, change->user_id);
-    if (ret < 0)
-        return ret;
+    error = emit_changed(request, tx, change->user_id);
+    if (error < 0)
+        return error;
     return http_reply_json_text(request, 200, "{}");
-}
-
-static int parse(struct http_request *request, struct change *change)
-{
-    const struct field fields[] = {
-        {"oldPassword", FIELD_TEXT, false, 1, PASSWORD_MAX_CHARS, &change->old_password},
-        {"newPassword", FIELD_TEXT, false, PASSWORD_MIN_CHARS, PASSWORD_MAX_CHARS,
-            &change->new_password},
-    };
-    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
-    return status != 0 ? status : conceal_body(request);
-}
-
-/* Compares the old password and hashes the new one, both before the transaction. */
-static int hash_both(struct http_request *request, struct change *change)
-{
-    struct credential credential;
-    int ret = credential_find_by_id(http_pool(request), change->user_id, &credential);
-
-    if (ret == -ENOENT)
-        return reply_unauthorized(request, "unauthorized", "the user does not exist any more");
-    if (ret == 0)
-        ret = password_verify(credential.password_hash, change->old_password, &change->old_matches);
-    if (ret == 0 && change->old_matches)
-        ret = password_hash(change->new_password, change->new_hash);
-    if (ret < 0)
-        return reply_failure(request, ret);
-    change->password_version = credential.password_version;
-    return 0;
 }
 
 int change_password(struct http_request *request)
 {
     struct change change = {.user_id = http_claims(request)->user_id};
-    int status = parse(request, &change);
-
+    int status = parse_change(request, &change);
     if (status == 0)
         status = hash_both(request, &change);
-    /* A wrong old password goes there too: when the request is the repeat of one that has
-     * succeeded (Idempotency-Key), its answer is that of the first. */
     if (status == 0)
-        status = http_transact(request, store, &change);
-    wipe_text(change.old_password);
-    wipe_text(change.new_password);
+        status = http_transact(request, store_change, &change);
+    secret_wipe(change.old_password);
+    secret_wipe(change.new_password);
     return status;
 }

@@ -5,13 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COLUMNS \
+#define SELECT \
     "select id, username, role, password_hash, password_version," \
     " ceil(extract(epoch from password_changed_at))::bigint from credential"
 
 static const struct db_statement FIND_BY_NAME = {
-    "credential_find", COLUMNS " where username_key = lower(normalize($1, nfkc) collate \"C\")"};
-static const struct db_statement FIND_BY_ID = {"credential_find_by_id", COLUMNS " where id = $1"};
+    "credential_find", SELECT " where username_key = lower(normalize($1, nfkc) collate \"C\")"};
+
+static const struct db_statement FIND_BY_ID = {"credential_find_by_id", SELECT " where id = $1"};
+
 static const struct db_statement REHASH = {"credential_rehash",
     "update credential set password_hash = $3 where id = $1 and password_hash = $2"};
 
@@ -19,10 +21,9 @@ static int find(struct db_pool *pool, const struct db_statement *statement, stru
     struct credential *ret_credential)
 {
     AUTO_RESULT PGresult *row = NULL;
-    int ret = db_query_pooled(pool, statement, DB_PARAMS(key), &row);
-
-    if (ret < 0)
-        return ret;
+    int error = db_query_pooled(pool, statement, DB_PARAMS(key), &row);
+    if (error < 0)
+        return error;
     if (PQntuples(row) == 0)
         return -ENOENT;
     *ret_credential = (struct credential){

@@ -19,14 +19,14 @@ struct credential {
     int64_t tokens_from_s; /* Unix time: a token with an earlier `iat` is older than the password */
 };
 
-/* Both: 0, -ENOENT when there is none, or an error of db.h. */
+/* Both read a credential. Errors of db.h; -ENOENT: there is none. */
 MUST_CHECK int credential_find(
     struct db_pool *pool, const char *username, struct credential *ret_credential);
 MUST_CHECK int credential_find_by_id(
     struct db_pool *pool, int64_t id, struct credential *ret_credential);
 
 /* Replaces the hash of an unchanged password, unless someone else has changed it meanwhile. Errors
- * as in db.h. */
+ * of db.h. */
 MUST_CHECK int credential_rehash(
     struct db_pool *pool, const struct credential *credential, const char *new_hash);
 

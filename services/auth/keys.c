@@ -2,39 +2,38 @@
 #include "services/auth/keys.h"
 
 #include "services/auth/rsa.h"
+#include "services/auth/secret.h"
 #include "services/auth/settings.h"
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
-/* A key that has a successor stays published for the longest life a token may have (the maximum of
- * JWT_TTL_S) and an hour for clocks and for keys still loaded elsewhere. */
-#define KEEP_SUPERSEDED_S (86400 + 3600)
 #define LOCK_KEY 7116205 /* of pg_advisory_xact_lock; arbitrary, nothing else in auth uses it */
 
 /* No key of the right age that isn't to be replaced: $1 is the age in days, 0 for any. */
-#define SUCCESSOR_DUE(days) \
+#define SUCCESSOR_DUE \
     "not exists (select 1 from signing_key where not retiring" \
-    " and (" days "::int = 0 or signs_from > now() - " days "::int * interval '1 day'))"
-/* Some newer key signs since more than $n seconds. */
-#define SUPERSEDED(seconds) \
+    " and ($1::int = 0 or signs_from > now() - $1::int * interval '1 day'))"
+
+/* Some newer key has signed for the longest life that a token may have (the maximum of JWT_TTL_S, a
+ * day) and an hour for clocks and for keys still loaded elsewhere. Until then the key stays
+ * published. */
+#define SUPERSEDED \
     "exists (select 1 from signing_key newer where newer.signs_from > k.signs_from" \
-    " and newer.signs_from < now() - " seconds "::int * interval '1 second')"
+    " and newer.signs_from < now() - interval '25 hours')"
 
 static const struct db_statement LOAD = {"signing_key_load",
     "select (select jsonb_build_object('keys', jsonb_agg(public_jwk order by signs_from desc))"
-    " from signing_key), signer.kid, signer.private_key, " SUCCESSOR_DUE(
-        "$1") ","
-              " exists (select 1 from signing_key k where " SUPERSEDED(
-                  "$2") ")"
-                        " from (select) one left join lateral (select kid, private_key from "
-                        "signing_key"
-                        " where signs_from <= now() order by signs_from desc, created_at desc "
-                        "limit 1) signer on true"};
+    "        from signing_key),"
+    " signer.kid, signer.private_key, " SUCCESSOR_DUE ","
+    " exists (select 1 from signing_key k where " SUPERSEDED ")"
+    " from (select) one left join lateral ("
+    "   select kid, private_key from signing_key where signs_from <= now()"
+    "   order by signs_from desc, created_at desc limit 1) signer on true"};
 
 static const struct db_statement LOCK = {"signing_key_lock", "select pg_advisory_xact_lock($1)"};
 
@@ -44,16 +43,16 @@ static const struct db_statement INSERT = {"signing_key_insert",
     "insert into signing_key (kid, private_key, public_jwk, signs_from)"
     " select $2::text, $3::text, $4::jsonb, now() + case when exists (select 1 from signing_key)"
     " then $5::int else 0 end * interval '1 second'"
-    " where " SUCCESSOR_DUE("$1") " returning kid"};
+    " where " SUCCESSOR_DUE " returning kid"};
 
 static const struct db_statement PURGE = {
-    "signing_key_purge", "delete from signing_key k where " SUPERSEDED("$1")};
+    "signing_key_purge", "delete from signing_key k where " SUPERSEDED};
 
 static struct db_pool *pool;
 static struct auth *auth;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t stop_asked; /* on the monotonic clock */
+static pthread_cond_t stop_asked; /* clock_wait */
 static pthread_t thread;
 static bool stopping;                        /* under lock */
 static char *signer_kid, *signer_pem, *jwks; /* under lock; NULL until loaded */
@@ -72,57 +71,52 @@ void keys_configure(struct db_pool *keys_pool, struct auth *keys_auth)
 static int store_new_key(struct db *tx, void *context)
 {
     struct new_key *key = context;
+    int error = db_query(tx, &LOCK, DB_PARAMS(DB_INT(LOCK_KEY)), NULL);
+    if (error < 0)
+        return error;
     const struct auth_service_settings *settings = &auth_service_settings;
     AUTO_RESULT PGresult *row = NULL;
-    int ret = db_query(tx, &LOCK, DB_PARAMS(DB_INT(LOCK_KEY)), NULL);
-
-    if (ret < 0)
-        return ret;
-    ret = db_query(tx, &INSERT,
+    error = db_query(tx, &INSERT,
         DB_PARAMS(DB_INT(settings->key_rotation_days), DB_TEXT(key->rsa.kid),
             DB_TEXT(key->rsa.private_pem), DB_TEXT(key->rsa.public_jwk),
             DB_INT(2 * settings->key_reload_s)),
         &row);
-    if (ret == 0)
-        key->used = PQntuples(row) == 1;
-    return ret;
+    if (error < 0)
+        return error;
+    key->used = PQntuples(row) == 1;
+    return 0;
 }
 
 /* The pair is made before the lock is taken: it takes some 100 ms. */
 static int make_key(void)
 {
     struct new_key key = {0};
-    int ret = rsa_key_generate(&key.rsa);
-
-    if (ret < 0)
-        return ret;
-    ret = db_transact(pool, store_new_key, &key);
-    if (ret == 0 && key.used)
+    int error = rsa_key_generate(&key.rsa);
+    if (error < 0)
+        return error;
+    error = db_transact(pool, store_new_key, &key);
+    if (error == 0 && key.used)
         log_info("signing key made", LOG_TEXT("kid", key.rsa.kid));
     rsa_key_release(&key.rsa);
-    return ret;
+    return error;
 }
 
 static int load(PGresult **ret_row)
 {
-    return db_query_pooled(pool, &LOAD,
-        DB_PARAMS(DB_INT(auth_service_settings.key_rotation_days), DB_INT(KEEP_SUPERSEDED_S)),
-        ret_row);
+    return db_query_pooled(
+        pool, &LOAD, DB_PARAMS(DB_INT(auth_service_settings.key_rotation_days)), ret_row);
 }
 
 /* Takes the texts of the row in use, when there is a key. */
 static int install(const PGresult *row)
 {
-    char *new_jwks, *new_kid, *new_pem;
-
-    if (db_text(row, 0, 1) == NULL)
+    if (!db_text(row, 0, 1))
         return -ENOTCONN;
-    new_jwks = strdup(db_text(row, 0, 0));
-    new_kid = strdup(db_text(row, 0, 1));
-    new_pem = strdup(db_text(row, 0, 2));
-    explicit_bzero(PQgetvalue(row, 0, 2), strlen(PQgetvalue(row, 0, 2)));
-    if (new_jwks == NULL || new_kid == NULL || new_pem == NULL ||
-        auth_set_jwks(auth, new_jwks) < 0) {
+    char *new_jwks = strdup(db_text(row, 0, 0));
+    char *new_kid = strdup(db_text(row, 0, 1));
+    char *new_pem = strdup(db_text(row, 0, 2));
+    secret_wipe(db_text(row, 0, 2));
+    if (!new_jwks || !new_kid || !new_pem || auth_set_jwks(auth, new_jwks) < 0) {
         free(new_jwks);
         free(new_kid);
         secret_free(new_pem);
@@ -142,78 +136,72 @@ static int install(const PGresult *row)
 int keys_refresh(void)
 {
     AUTO_RESULT PGresult *row = NULL;
-    int ret = load(&row);
-
-    if (ret == 0 && db_bool(row, 0, 3)) {
-        ret = make_key();
+    int error = load(&row);
+    if (error == 0 && db_bool(row, 0, 3)) {
+        error = make_key();
         PQclear(row);
         row = NULL;
-        if (ret == 0)
-            ret = load(&row);
+        if (error == 0)
+            error = load(&row);
     }
-    if (ret == 0)
-        ret = install(row);
-    if (ret == 0 && db_bool(row, 0, 4))
-        ret = db_query_pooled(pool, &PURGE, DB_PARAMS(DB_INT(KEEP_SUPERSEDED_S)), NULL);
-    return ret;
+    if (error == 0)
+        error = install(row);
+    if (error == 0 && db_bool(row, 0, 4))
+        error = db_query_pooled(pool, &PURGE, DB_PARAMS(), NULL);
+    return error;
 }
 
 /* Waits, at most `seconds`; returns false when the thread is to end. */
 static bool wait_s(int64_t seconds)
 {
-    struct timespec until;
-    bool go_on;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += seconds;
+    int64_t until_ms = clock_ms() + seconds * 1000;
     pthread_mutex_lock(&lock);
-    while (!stopping && pthread_cond_timedwait(&stop_asked, &lock, &until) != ETIMEDOUT)
+    while (!stopping && clock_wait(&stop_asked, &lock, until_ms) != ETIMEDOUT)
         ;
-    go_on = !stopping;
+    bool go_on = !stopping;
     pthread_mutex_unlock(&lock);
     return go_on;
 }
 
+/* After a first failure the next try comes in a second, then in twice as long each time, at most
+ * `reload_s`. */
+static int64_t delay_after(int error, bool failing, int64_t delay_s, int64_t reload_s)
+{
+    if (error == 0)
+        return reload_s;
+    if (!failing)
+        return 1;
+    return 2 * delay_s < reload_s ? 2 * delay_s : reload_s;
+}
+
 static void *keep_fresh(void *unused)
 {
+    (void)unused;
     int64_t reload_s = auth_service_settings.key_reload_s, delay_s = reload_s;
     bool failing = false;
-
-    (void)unused;
     do {
-        int ret = keys_refresh();
-
-        if (ret < 0 && !failing)
-            log_warn("signing keys can't be read, retrying", LOG_INT("errno", -ret));
-        else if (ret == 0 && failing)
+        int error = keys_refresh();
+        if (error < 0 && !failing)
+            log_warn("signing keys can't be read, retrying", LOG_INT("errno", -error));
+        else if (error == 0 && failing)
             log_info("signing keys read again");
-        if (ret == 0)
-            delay_s = reload_s;
-        else
-            delay_s = failing && 2 * delay_s < reload_s ? 2 * delay_s : failing ? reload_s : 1;
-        failing = ret < 0;
+        delay_s = delay_after(error, failing, delay_s, reload_s);
+        failing = error < 0;
     } while (wait_s(delay_s));
     return NULL;
 }
 
 int keys_start(void)
 {
-    pthread_condattr_t monotonic;
-    sigset_t all, before;
-    int ret;
-
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&stop_asked, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition_init(&stop_asked);
     stopping = false;
 
-    /* Signals are for the main thread. */
+    sigset_t all, before; /* signals are for the main thread */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    ret = -pthread_create(&thread, NULL, keep_fresh, NULL);
+    int error = -pthread_create(&thread, NULL, keep_fresh, NULL);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return ret;
+    return error;
 }
 
 void keys_stop(void)
@@ -231,17 +219,12 @@ void keys_stop(void)
 
 int keys_signer(char **ret_kid, char **ret_pem)
 {
-    char *kid = NULL, *pem = NULL;
-    bool loaded;
-
     pthread_mutex_lock(&lock);
-    loaded = signer_pem != NULL;
-    if (loaded) {
-        kid = strdup(signer_kid);
-        pem = strdup(signer_pem);
-    }
+    bool loaded = signer_pem;
+    char *kid = loaded ? strdup(signer_kid) : NULL;
+    char *pem = loaded ? strdup(signer_pem) : NULL;
     pthread_mutex_unlock(&lock);
-    if (kid == NULL || pem == NULL) {
+    if (!kid || !pem) {
         free(kid);
         secret_free(pem);
         return loaded ? -ENOMEM : -ENOTCONN;
@@ -253,15 +236,11 @@ int keys_signer(char **ret_kid, char **ret_pem)
 
 int keys_jwks(char **ret_jwks)
 {
-    char *copy = NULL;
-    bool loaded;
-
     pthread_mutex_lock(&lock);
-    loaded = jwks != NULL;
-    if (loaded)
-        copy = strdup(jwks);
+    bool loaded = jwks;
+    char *copy = loaded ? strdup(jwks) : NULL;
     pthread_mutex_unlock(&lock);
-    if (copy == NULL)
+    if (!copy)
         return loaded ? -ENOMEM : -ENOTCONN;
     *ret_jwks = copy;
     return 0;

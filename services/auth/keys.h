@@ -10,7 +10,8 @@
 /* Where the keys are and who checks tokens by them. Call first, once. Both are borrowed. */
 void keys_configure(struct db_pool *pool, struct auth *auth);
 
-/* Reads the keys once, making the first one or a successor where due. Errors as in db.h. */
+/* Reads the keys once, making the first one or a successor where due. Errors of db.h; -ENOTCONN
+ * while there is none. */
 MUST_CHECK int keys_refresh(void);
 
 /* Starts the thread that does so for ever; it waits for a database that is not there yet. Returns
@@ -20,8 +21,8 @@ MUST_CHECK int keys_start(void);
 /* Stops and joins the thread, and wipes the keys. */
 void keys_stop(void);
 
-/* Copies the key that signs now: *ret_kid to free, *ret_pem to secret_free. Errors: -ENOTCONN while
- * there is none, -ENOMEM. */
+/* Copies the key that signs now: *ret_kid to free, *ret_pem to secret_free (secret.h). -ENOTCONN:
+ * there is none yet, -ENOMEM. */
 MUST_CHECK int keys_signer(char **ret_kid, char **ret_pem);
 
 /* Copies the JWKS document, to free. Errors as above. */

@@ -1,7 +1,10 @@
-/* POST /login and GET /refresh-token. */
+/* POST /login, GET /refresh-token. */
+#include "services/auth/login.h"
+
 #include "services/auth/credential.h"
-#include "services/auth/handlers.h"
 #include "services/auth/password.h"
+#include "services/auth/replies.h"
+#include "services/auth/secret.h"
 #include "services/auth/token.h"
 #include "shared/base/log.h"
 #include "shared/http/fields.h"
@@ -13,31 +16,27 @@
 static void rehash_if_outdated(
     struct http_request *request, const struct credential *credential, const char *password)
 {
-    char hash[PASSWORD_HASH_SIZE];
-    int ret;
-
     if (!password_hash_outdated(credential->password_hash))
         return;
-    ret = password_hash(password, hash);
-    if (ret == 0)
-        ret = credential_rehash(http_pool(request), credential, hash);
-    if (ret < 0)
-        log_warn(
-            "password not hashed anew", LOG_INT("userId", credential->id), LOG_INT("errno", -ret));
+    char hash[PASSWORD_HASH_SIZE];
+    int error = password_hash(password, hash);
+    if (error == 0)
+        error = credential_rehash(http_pool(request), credential, hash);
+    if (error < 0)
+        log_warn("password not hashed anew", LOG_INT("userId", credential->id),
+            LOG_INT("errno", -error));
 }
 
 static int login_with(struct http_request *request, const char *username, const char *password)
 {
-    struct credential credential;
-    bool matches, known;
-    int ret = credential_find(http_pool(request), username, &credential);
-
-    if (ret < 0 && ret != -ENOENT)
-        return reply_failure(request, ret);
-    known = ret == 0;
-    ret = password_verify(known ? credential.password_hash : NULL, password, &matches);
-    if (ret < 0)
-        return reply_failure(request, ret);
+    struct credential credential = {0};
+    int error = credential_find(http_pool(request), username, &credential);
+    if (error < 0 && error != -ENOENT)
+        return reply_failure(request, error);
+    bool known = error == 0, matches = false;
+    error = password_verify(known ? credential.password_hash : NULL, password, &matches);
+    if (error < 0)
+        return reply_failure(request, error);
     if (!matches)
         return reply_unauthorized(
             request, "wrong_credentials", "the username or the password is wrong");
@@ -45,30 +44,29 @@ static int login_with(struct http_request *request, const char *username, const 
     return token_reply(request, &credential);
 }
 
-int login(struct http_request *request)
+int login_by_password(struct http_request *request)
 {
     const char *username = NULL, *password = NULL;
     const struct field fields[] = {
-        {"username", FIELD_TEXT, false, 1, USERNAME_MAX_CHARS, &username},
-        {"password", FIELD_TEXT, false, 1, PASSWORD_MAX_CHARS, &password},
+        {"username", FIELD_TEXT, .min = 1, .max = USERNAME_MAX_CHARS, .target = &username},
+        {"password", FIELD_TEXT, .min = 1, .max = PASSWORD_MAX_CHARS, .target = &password},
     };
     int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
     if (status == 0)
         status = login_with(request, username, password);
-    wipe_text(password);
+    secret_wipe(password);
     return status;
 }
 
-int refresh_token(struct http_request *request)
+int login_refresh(struct http_request *request)
 {
     const struct auth_claims *claims = http_claims(request);
-    struct credential credential;
-    int ret = credential_find_by_id(http_pool(request), claims->user_id, &credential);
-
-    if (ret == -ENOENT)
+    struct credential credential = {0};
+    int error = credential_find_by_id(http_pool(request), claims->user_id, &credential);
+    if (error == -ENOENT)
         return reply_unauthorized(request, "unauthorized", "the user does not exist any more");
-    if (ret < 0)
-        return reply_failure(request, ret);
+    if (error < 0)
+        return reply_failure(request, error);
     if (claims->issued_at < credential.tokens_from_s)
         return reply_unauthorized(
             request, "unauthorized", "the password was changed after the token was issued");

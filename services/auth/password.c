@@ -1,6 +1,8 @@
 /* Password hashes: Argon2id (RFC 9106), at most N computed at once. */
 #include "services/auth/password.h"
 
+#include "shared/base/base64.h"
+#include "shared/base/clock.h"
 #include "shared/base/metrics.h"
 
 #include <argon2.h>
@@ -13,7 +15,6 @@
 #include <time.h>
 
 #define SALT_SIZE 16
-#define DIGEST_SIZE 32
 
 static struct password_settings current;
 static char stand_in[PASSWORD_HASH_SIZE]; /* verified against when the user is unknown */
@@ -30,15 +31,11 @@ static int from_argon2(int error)
 /* Waits for a turn to compute. */
 static int turn_begin(void)
 {
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += current.wait_ms / 1000;
-    until.tv_nsec += (long)(current.wait_ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
+    int64_t until_ms = clock_ms() + current.wait_ms;
+    const struct timespec until = {
+        .tv_sec = until_ms / 1000,
+        .tv_nsec = until_ms % 1000 * 1000000,
+    };
     while (sem_clockwait(&turns, CLOCK_MONOTONIC, &until) != 0) {
         if (errno == EINTR)
             continue;
@@ -57,74 +54,69 @@ static void turn_end(void)
 int password_hash(const char *password, char ret_hash[PASSWORD_HASH_SIZE])
 {
     unsigned char salt[SALT_SIZE];
-    char hash[PASSWORD_HASH_SIZE];
-    int ret;
-
     if (RAND_bytes(salt, sizeof(salt)) != 1)
         return -EIO;
-    ret = turn_begin();
-    if (ret < 0)
-        return ret;
-    ret = from_argon2(argon2id_hash_encoded(current.passes, current.memory_kib, current.lanes,
-        password, strlen(password), salt, sizeof(salt), DIGEST_SIZE, hash, sizeof(hash)));
+    int error = turn_begin();
+    if (error < 0)
+        return error;
+    char hash[PASSWORD_HASH_SIZE] = "";
+    error = from_argon2(argon2id_hash_encoded(current.passes, current.memory_kib, current.lanes,
+        password, strlen(password), salt, sizeof(salt), PASSWORD_DIGEST_SIZE, hash, sizeof(hash)));
     turn_end();
-    if (ret == 0)
-        memcpy(ret_hash, hash, sizeof(hash));
-    return ret;
+    if (error < 0)
+        return error;
+    memcpy(ret_hash, hash, sizeof(hash));
+    return 0;
 }
 
 int password_verify(const char *hash, const char *password, bool *ret_matches)
 {
-    int error, ret = turn_begin();
-
-    if (ret < 0)
-        return ret;
-    error = argon2id_verify(hash != NULL ? hash : stand_in, password, strlen(password));
+    int error = turn_begin();
+    if (error < 0)
+        return error;
+    int outcome = argon2id_verify(hash ? hash : stand_in, password, strlen(password));
     turn_end();
-    if (error != ARGON2_OK && error != ARGON2_VERIFY_MISMATCH)
-        return from_argon2(error);
-    *ret_matches = error == ARGON2_OK && hash != NULL;
+    if (outcome != ARGON2_OK && outcome != ARGON2_VERIFY_MISMATCH)
+        return from_argon2(outcome);
+    *ret_matches = hash && outcome == ARGON2_OK;
     return 0;
 }
 
 bool password_hash_outdated(const char *hash)
 {
     char expected[64];
-
     snprintf(expected, sizeof(expected), "$argon2id$v=%d$m=%u,t=%u,p=%u$", ARGON2_VERSION_NUMBER,
         current.memory_kib, current.passes, current.lanes);
     return strncmp(hash, expected, strlen(expected)) != 0;
 }
 
-int password_slow_digest(
-    const void *data, size_t length, const char *context, unsigned char ret_digest[DIGEST_SIZE])
+int password_slow_digest(const void *data, size_t length, const char *context,
+    unsigned char ret_digest[PASSWORD_DIGEST_SIZE])
 {
-    unsigned char salt[EVP_MAX_MD_SIZE], digest[DIGEST_SIZE];
-    int ret;
-
+    unsigned char salt[EVP_MAX_MD_SIZE];
     if (EVP_Digest(context, strlen(context), salt, NULL, EVP_sha256(), NULL) != 1)
         return -EIO;
-    ret = turn_begin();
-    if (ret < 0)
-        return ret;
-    ret = from_argon2(argon2id_hash_raw(current.passes, current.memory_kib, current.lanes, data,
+    int error = turn_begin();
+    if (error < 0)
+        return error;
+    unsigned char digest[PASSWORD_DIGEST_SIZE] = {0};
+    error = from_argon2(argon2id_hash_raw(current.passes, current.memory_kib, current.lanes, data,
         length, salt, SALT_SIZE, digest, sizeof(digest)));
     turn_end();
-    if (ret == 0)
-        memcpy(ret_digest, digest, sizeof(digest));
-    return ret;
+    if (error < 0)
+        return error;
+    memcpy(ret_digest, digest, sizeof(digest));
+    return 0;
 }
 
 /* A hash of random bytes as a password that nobody has. */
 static int make_stand_in(void)
 {
     unsigned char bytes[SALT_SIZE];
-    char text[2 * sizeof(bytes) + 1];
-
     if (RAND_bytes(bytes, sizeof(bytes)) != 1)
         return -EIO;
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+    char text[BASE64_ENCODED_SIZE(sizeof(bytes))];
+    base64_encode(bytes, sizeof(bytes), text);
     return password_hash(text, stand_in);
 }
 

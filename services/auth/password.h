@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #define PASSWORD_HASH_SIZE 128 /* PHC text with 16 bytes of salt and 32 of digest, and NUL */
+#define PASSWORD_DIGEST_SIZE 32
 #define PASSWORD_MIN_CHARS 8
 #define PASSWORD_MAX_CHARS 256
 
@@ -39,7 +40,7 @@ bool password_hash_outdated(const char *hash);
 
 /* A digest of any bytes that is as dear to guess from as a password hash, and the same each time
  * for the same bytes and context. */
-MUST_CHECK int password_slow_digest(
-    const void *data, size_t length, const char *context, unsigned char ret_digest[32]);
+MUST_CHECK int password_slow_digest(const void *data, size_t length, const char *context,
+    unsigned char ret_digest[PASSWORD_DIGEST_SIZE]);
 
 #endif

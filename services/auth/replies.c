@@ -1,5 +1,5 @@
 /* Problems that several endpoints reply with. */
-#include "services/auth/handlers.h"
+#include "services/auth/replies.h"
 
 #include <errno.h>
 
@@ -15,7 +15,7 @@ int reply_failure(struct http_request *request, int error)
 
 int reply_unauthorized(struct http_request *request, const char *code, const char *detail)
 {
-    bool sent = http_header(request, "Authorization") != NULL;
+    bool sent = http_header(request, "Authorization");
 
     http_reply_header(
         request, "WWW-Authenticate", sent ? "Bearer error=\"invalid_token\"" : "Bearer");

@@ -1,6 +1,9 @@
 /* RSA key pairs for RS256, as PEM and as JSON Web Key. */
 #include "services/auth/rsa.h"
 
+#include "services/auth/secret.h"
+#include "shared/base/base64.h"
+
 #include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/bn.h>
@@ -16,21 +19,9 @@
 /* base64url without padding; the caller frees it. NULL: out of memory. */
 static char *base64url(const unsigned char *bytes, size_t length)
 {
-    char *text = malloc(4 * ((length + 2) / 3) + 1);
-
-    if (text == NULL)
-        return NULL;
-    EVP_EncodeBlock((unsigned char *)text, bytes, (int)length);
-    for (char *p = text; *p != '\0'; p++) {
-        if (*p == '+')
-            *p = '-';
-        else if (*p == '/')
-            *p = '_';
-        else if (*p == '=') {
-            *p = '\0';
-            break;
-        }
-    }
+    char *text = malloc(BASE64_ENCODED_SIZE(length));
+    if (text)
+        base64url_encode(bytes, length, text);
     return text;
 }
 
@@ -40,7 +31,6 @@ static char *key_parameter(const EVP_PKEY *pkey, const char *name)
     unsigned char bytes[KEY_BITS / 8];
     BIGNUM *number = NULL;
     char *text = NULL;
-
     if (EVP_PKEY_get_bn_param(pkey, name, &number) == 1 &&
         BN_num_bytes(number) <= (int)sizeof(bytes))
         text = base64url(bytes, (size_t)BN_bn2bin(number, bytes));
@@ -51,11 +41,10 @@ static char *key_parameter(const EVP_PKEY *pkey, const char *name)
 static char *private_pem(const EVP_PKEY *pkey)
 {
     BIO *bio = BIO_new(BIO_s_secmem());
-    char *data, *text = NULL;
-    long length;
-
-    if (bio != NULL && PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1) {
-        length = BIO_get_mem_data(bio, &data);
+    char *text = NULL;
+    if (bio && PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL) == 1) {
+        char *data = NULL;
+        long length = BIO_get_mem_data(bio, &data);
         text = length > 0 ? strndup(data, (size_t)length) : NULL;
     }
     BIO_free(bio);
@@ -65,29 +54,28 @@ static char *private_pem(const EVP_PKEY *pkey)
 /* RFC 7638: the required members in lexical order, without white space. */
 static char *thumbprint(const char *n, const char *e)
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned length;
     AUTO_FREE char *canonical = NULL;
-
     if (asprintf(&canonical, "{\"e\":\"%s\",\"kty\":\"RSA\",\"n\":\"%s\"}", e, n) < 0) {
         canonical = NULL;
         return NULL;
     }
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
     if (EVP_Digest(canonical, strlen(canonical), digest, &length, EVP_sha256(), NULL) != 1)
         return NULL;
     return base64url(digest, length);
 }
 
+/* Fills `key`, which the caller releases in any case. */
 static int describe(const EVP_PKEY *pkey, struct rsa_key *key)
 {
     AUTO_FREE char *n = key_parameter(pkey, OSSL_PKEY_PARAM_RSA_N);
     AUTO_FREE char *e = key_parameter(pkey, OSSL_PKEY_PARAM_RSA_E);
-
     key->private_pem = private_pem(pkey);
-    if (n == NULL || e == NULL || key->private_pem == NULL)
+    if (!n || !e || !key->private_pem)
         return -EIO;
     key->kid = thumbprint(n, e);
-    if (key->kid == NULL)
+    if (!key->kid)
         return -EIO;
     if (asprintf(&key->public_jwk,
             "{\"kty\":\"RSA\",\"use\":\"sig\",\"alg\":\"RS256\","
@@ -101,26 +89,18 @@ static int describe(const EVP_PKEY *pkey, struct rsa_key *key)
 
 int rsa_key_generate(struct rsa_key *ret_key)
 {
-    struct rsa_key key = {0};
     EVP_PKEY *pkey = EVP_RSA_gen(KEY_BITS);
-    int ret;
-
-    if (pkey == NULL)
+    if (!pkey)
         return -EIO;
-    ret = describe(pkey, &key);
+    struct rsa_key key = {0};
+    int error = describe(pkey, &key);
     EVP_PKEY_free(pkey);
-    if (ret < 0)
+    if (error < 0) {
         rsa_key_release(&key);
-    else
-        *ret_key = key;
-    return ret;
-}
-
-void secret_free(char *text)
-{
-    if (text != NULL)
-        explicit_bzero(text, strlen(text));
-    free(text);
+        return error;
+    }
+    *ret_key = key;
+    return 0;
 }
 
 void rsa_key_release(struct rsa_key *key)

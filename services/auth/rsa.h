@@ -17,7 +17,4 @@ MUST_CHECK int rsa_key_generate(struct rsa_key *ret_key);
 /* Frees, wiping the private half. */
 void rsa_key_release(struct rsa_key *key);
 
-/* Wipes and frees a text; accepts NULL. */
-void secret_free(char *text);
-
 #endif

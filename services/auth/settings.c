@@ -7,25 +7,30 @@ struct auth_service_settings auth_service_settings;
 
 /* The floors of Argon2id are OWASP's first choice (Password Storage Cheat Sheet): 19 MiB, 2
  * passes, 1 lane. */
-const struct setting AUTH_SETTINGS[] = {
-    {"ADMIN_REGISTRATION", SETTING_TEXT, OFFSET(admin_registration), "closed", 0, 0, NULL,
-        "open|closed", "Whether POST /register/init-admin makes administrators."},
-    {"JWT_TTL_S", SETTING_INT, OFFSET(jwt_ttl_s), "3600", 10, 86400, "s", NULL,
-        "How long a token is valid."},
-    {"JWT_KEY_RELOAD_S", SETTING_INT, OFFSET(key_reload_s), "10", 1, 60, "s", NULL,
-        "How often the signing keys are read again; a successor is published twice as long before "
-        "it signs."},
-    {"JWT_KEY_ROTATION_DAYS", SETTING_INT, OFFSET(key_rotation_days), "90", 0, 3650, "days", NULL,
-        "Age at which the signing key gets a successor; 0 for never."},
-    {"ARGON2_MEMORY_KIB", SETTING_INT, OFFSET(argon2_memory_kib), "19456", 19456, 1048576, "KiB",
-        NULL, "Memory of one password hash; passwords are hashed anew at login when it changes."},
-    {"ARGON2_PASSES", SETTING_INT, OFFSET(argon2_passes), "2", 2, 64, NULL, NULL,
-        "Passes over the memory of one password hash."},
-    {"ARGON2_LANES", SETTING_INT, OFFSET(argon2_lanes), "1", 1, 16, NULL, NULL,
-        "Lanes (and threads) of one password hash."},
-    {"PASSWORD_HASHES_AT_ONCE", SETTING_INT, OFFSET(hashes_at_once), "2", 1, 64, NULL, NULL,
-        "Password hashes computed at the same time; bounds memory and processor use."},
-    {"PASSWORD_HASH_WAIT_MS", SETTING_INT, OFFSET(hash_wait_ms), "2000", 10, 30000, "ms", NULL,
-        "How long a request waits for its turn to hash before it gets 503."},
+const struct setting AUTH_SETTINGS[AUTH_SETTING_COUNT] = {
+    {"ADMIN_REGISTRATION", SETTING_TEXT, OFFSET(admin_registration), .fallback = "closed",
+        .choices = "open|closed",
+        .help = "Whether POST /register/init-admin creates administrators."},
+    {"JWT_TTL_S", SETTING_INT, OFFSET(jwt_ttl_s), .fallback = "3600", .min = 10, .max = 86400,
+        .unit = "s", .help = "How long a token is valid."},
+    {"JWT_KEY_RELOAD_S", SETTING_INT, OFFSET(key_reload_s), .fallback = "10", .min = 1, .max = 60,
+        .unit = "s",
+        .help = "How often the signing keys are reloaded; a new key is published for twice as long "
+                "before it signs."},
+    {"JWT_KEY_ROTATION_DAYS", SETTING_INT, OFFSET(key_rotation_days), .fallback = "90", .max = 3650,
+        .unit = "days",
+        .help = "Age at which the signing key is replaced by a new one; 0 for never."},
+    {"ARGON2_MEMORY_KIB", SETTING_INT, OFFSET(argon2_memory_kib), .fallback = "19456", .min = 19456,
+        .max = 1048576, .unit = "KiB",
+        .help = "Memory for one password hash; if it changes, passwords are rehashed at login."},
+    {"ARGON2_PASSES", SETTING_INT, OFFSET(argon2_passes), .fallback = "2", .min = 2, .max = 64,
+        .help = "Passes over that memory."},
+    {"ARGON2_LANES", SETTING_INT, OFFSET(argon2_lanes), .fallback = "1", .min = 1, .max = 16,
+        .help = "Lanes (and threads) for one password hash."},
+    {"PASSWORD_HASHES_AT_ONCE", SETTING_INT, OFFSET(hashes_at_once), .fallback = "2", .min = 1,
+        .max = 64,
+        .help = "Maximum number of password hashes at a time; bounds memory and processor use."},
+    {"PASSWORD_HASH_WAIT_MS", SETTING_INT, OFFSET(hash_wait_ms), .fallback = "2000", .min = 10,
+        .max = 30000, .unit = "ms",
+        .help = "How long a request waits for its turn before it gets 503."},
 };
-const size_t AUTH_SETTINGS_COUNT = sizeof(AUTH_SETTINGS) / sizeof(AUTH_SETTINGS[0]);

@@ -16,8 +16,9 @@ struct auth_service_settings {
     int64_t hash_wait_ms;
 };
 
+#define AUTH_SETTING_COUNT 9
+
 extern struct auth_service_settings auth_service_settings;
-extern const struct setting AUTH_SETTINGS[];
-extern const size_t AUTH_SETTINGS_COUNT;
+extern const struct setting AUTH_SETTINGS[AUTH_SETTING_COUNT];
 
 #endif

@@ -1,9 +1,9 @@
 /* Makes tokens: JWT, RS256, with the key that signs now. */
 #include "services/auth/token.h"
 
-#include "services/auth/handlers.h"
 #include "services/auth/keys.h"
-#include "services/auth/rsa.h"
+#include "services/auth/replies.h"
+#include "services/auth/secret.h"
 #include "services/auth/settings.h"
 #include "shared/service/service.h"
 

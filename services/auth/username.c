@@ -42,31 +42,31 @@ static uint32_t next_character(const char **text)
     const unsigned char *p = (const unsigned char *)*text;
     int more = p[0] < 0x80 ? 0 : p[0] < 0xe0 ? 1 : p[0] < 0xf0 ? 2 : 3;
     uint32_t character = more == 0 ? p[0] : p[0] & (0x3fu >> more);
-
     for (int i = 1; i <= more; i++)
         character = character << 6 | (p[i] & 0x3fu);
     *text += 1 + more;
     return character;
 }
 
-static bool refused(uint32_t character)
+static bool is_refused(uint32_t character)
 {
-    for (size_t i = 0; i < ARRAY_SIZE(REFUSED); i++)
+    for (size_t i = 0; i < ARRAY_SIZE(REFUSED); i++) {
         if (character >= REFUSED[i].first && character <= REFUSED[i].last)
             return true;
+    }
     return false;
 }
 
 const char *username_objection(const char *username)
 {
     size_t length = strlen(username);
-
     if (length > USERNAME_MAX_BYTES)
         return "must have at most 256 bytes";
     if (length == 0 || username[0] == ' ' || username[length - 1] == ' ')
         return "must not be empty, begin or end with a space";
-    for (const char *p = username; *p != '\0';)
-        if (refused(next_character(&p)))
+    for (const char *p = username; *p;) {
+        if (is_refused(next_character(&p)))
             return "must hold no control or invisible characters";
+    }
     return NULL;
 }

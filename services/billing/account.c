@@ -1,5 +1,6 @@
-/* Accounts: opened, looked at, money added; the one way in C to change a balance. */
-#include "services/billing/billing.h"
+/* GET /accounts/by-user-id/{id}, POST /accounts/by-user-id/{id}/add-money. Events: user.created. */
+#include "services/billing/account.h"
+
 #include "shared/base/money.h"
 #include "shared/http/fields.h"
 
@@ -31,7 +32,7 @@ int account_open(struct db *tx, int64_t user_id)
     return db_query(tx, &OPEN, DB_PARAMS(DB_INT(user_id)), NULL);
 }
 
-int account_lock(struct db *tx, int64_t user_id, int64_t *ret_account_id, int64_t *ret_balance)
+int account_lock(struct db *tx, int64_t user_id, struct account *ret_account)
 {
     AUTO_RESULT PGresult *result = NULL;
     int error = db_query(tx, &LOCK, DB_PARAMS(DB_INT(user_id)), &result);
@@ -39,10 +40,7 @@ int account_lock(struct db *tx, int64_t user_id, int64_t *ret_account_id, int64_
         return error;
     if (PQntuples(result) == 0)
         return 0;
-    if (ret_account_id)
-        *ret_account_id = db_int(result, 0, 0);
-    if (ret_balance)
-        *ret_balance = db_money(result, 0, 1);
+    *ret_account = (struct account){.id = db_int(result, 0, 0), .balance = db_money(result, 0, 1)};
     return 1;
 }
 
@@ -54,18 +52,23 @@ int account_post(struct db *tx, int64_t account_id, int64_t amount, const char *
         DB_PARAMS(DB_INT(account_id), DB_MONEY(amount), DB_TEXT(kind),
             bill_id ? DB_INT(bill_id) : DB_NULL()),
         &result);
-    if (error == 0 && ret_entry_id)
+    if (error < 0)
+        return error;
+    if (ret_entry_id)
         *ret_entry_id = db_int(result, 0, 0);
-    return error;
+    return 0;
 }
 
-int account_user_created(struct db *tx, struct inbox_event *event)
+int account_on_user_created(struct db *tx, struct inbox_event *event)
 {
     int64_t user_id = 0;
     const struct field fields[] = {
-        {"userId", FIELD_INT, .min = 1, .max = INT64_MAX, .target = &user_id}};
+        {"userId", FIELD_INT, .min = 1, .max = INT64_MAX, .target = &user_id},
+    };
     int error = inbox_fields(event, fields, ARRAY_SIZE(fields));
-    return error < 0 ? error : account_open(tx, user_id);
+    if (error < 0)
+        return error;
+    return account_open(tx, user_id);
 }
 
 int account_get(struct http_request *request)
@@ -74,6 +77,7 @@ int account_get(struct http_request *request)
         request, "not_found", &GET, DB_PARAMS(DB_INT(http_path_id(request, 0))));
 }
 
+/* Emits the event of the entry and replies with what it says. */
 static int reply_added(struct http_request *request, struct db *tx, int64_t entry_id)
 {
     AUTO_RESULT PGresult *result = NULL;
@@ -82,21 +86,25 @@ static int reply_added(struct http_request *request, struct db *tx, int64_t entr
     if (error < 0)
         return error;
     return http_reply_json(request, 200,
-        json_pack("{s:s,s:s}", "eventId", db_text(result, 0, 0), "money", db_text(result, 0, 1)));
+        json_pack("{s:s, s:s}", "eventId", db_text(result, 0, 0), "money", db_text(result, 0, 1)));
 }
 
 /* The account may be younger than the user: user.created can be late. */
 static int add_money(struct http_request *request, struct db *tx, void *context)
 {
-    int64_t user_id = http_path_id(request, 0), amount = *(const int64_t *)context;
+    const int64_t *amount = context;
+    int64_t user_id = http_path_id(request, 0);
     int error = account_open(tx, user_id);
     if (error < 0)
         return error;
-    int64_t account_id = 0, entry_id = 0;
-    int found = account_lock(tx, user_id, &account_id, NULL);
-    if (found <= 0)
-        return found < 0 ? found : -EIO;
-    error = account_post(tx, account_id, amount, "ADDED", 0, &entry_id);
+    struct account account = {0};
+    int found = account_lock(tx, user_id, &account);
+    if (found < 0)
+        return found;
+    if (!found)
+        return -EIO;
+    int64_t entry_id = 0;
+    error = account_post(tx, account.id, *amount, "ADDED", 0, &entry_id);
     if (error == -ERANGE)
         return http_problem(request, 409, "total_too_large",
             "more than 999999999999.99 can't be added to an account in all");
@@ -109,7 +117,8 @@ int account_add_money(struct http_request *request)
 {
     int64_t amount = 0;
     const struct field fields[] = {
-        {"money", FIELD_MONEY, .min = 1, .max = MONEY_MAX, .target = &amount}};
+        {"money", FIELD_MONEY, .min = 1, .max = MONEY_MAX, .target = &amount},
+    };
     int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
     if (status)
         return status;

@@ -1,5 +1,5 @@
-/* Bills: listed, looked at, and their steps with the events that tell of them. */
-#include "services/billing/billing.h"
+/* GET /accounts/by-user-id/{id}/bills, GET /accounts/by-user-id/{id}/bills/{id}. */
+#include "services/billing/bills.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +23,28 @@ static const struct db_statement SET_STATUS = {"bill_set_status",
 static const struct db_statement EMIT = {
     "bill_emit", "select emit_bill($1::bigint, $2, $3::jsonb, $4::jsonb)"};
 
-int bill_become(struct db *tx, int64_t bill_id, const char *status, const char *event_type,
+static const struct db_statement REJECT = {"bill_reject",
+    "update bill set status = 'REJECTED', updated_at = now()"
+    " from order_copy o"
+    " where bill.order_id = $1::bigint and o.order_id = bill.order_id"
+    " and bill.status = 'CREATED' and o.status = 'REJECTED'"};
+
+static const struct db_statement FOLLOW = {"bill_follow",
+    "update bill set total = o.total, order_version = o.version, updated_at = now()"
+    " from order_copy o"
+    " where bill.order_id = $1::bigint and o.order_id = bill.order_id"
+    " and bill.status = 'CREATED' and bill.order_version < o.version"
+    " and o.status in ('NEW', 'CONFIRMED')"};
+
+static const struct db_statement OPEN = {"bill_open",
+    "insert into bill (account_id, order_id, total, order_version)"
+    " select a.account_id, o.order_id, o.total, o.version"
+    " from order_copy o join account a using (user_id)"
+    " where o.order_id = $1::bigint and o.status in ('NEW', 'CONFIRMED')"
+    " and not exists (select from bill b where b.order_id = o.order_id"
+    "                 and b.status in ('CREATED', 'COMPLETED'))"};
+
+int bills_become(struct db *tx, int64_t bill_id, const char *status, const char *event_type,
     const json_t *more, const char *headers, char ret_event_id[EVENT_ID_SIZE])
 {
     int error = db_query(tx, &SET_STATUS, DB_PARAMS(DB_INT(bill_id), DB_TEXT(status)), NULL);
@@ -31,14 +52,27 @@ int bill_become(struct db *tx, int64_t bill_id, const char *status, const char *
         return error;
     AUTO_FREE char *more_text = more ? json_dumps(more, JSON_COMPACT) : NULL;
     if (more && !more_text)
-        return -EIO;
+        return -ENOMEM;
     AUTO_RESULT PGresult *result = NULL;
     error = db_query(tx, &EMIT,
         DB_PARAMS(DB_INT(bill_id), DB_TEXT(event_type), DB_TEXT(more_text), DB_TEXT(headers)),
         &result);
-    if (error == 0 && ret_event_id)
+    if (error < 0)
+        return error;
+    if (ret_event_id)
         snprintf(ret_event_id, EVENT_ID_SIZE, "%s", db_text(result, 0, 0));
-    return error;
+    return 0;
+}
+
+int bills_follow_order(struct db *tx, int64_t order_id)
+{
+    static const struct db_statement *const STEPS[] = {&REJECT, &FOLLOW, &OPEN};
+    for (size_t i = 0; i < ARRAY_SIZE(STEPS); i++) {
+        int error = db_query(tx, STEPS[i], DB_PARAMS(DB_INT(order_id)), NULL);
+        if (error < 0)
+            return error;
+    }
+    return 0;
 }
 
 int bills_list(struct http_request *request)

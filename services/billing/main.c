@@ -1,36 +1,37 @@
 /* billing: accounts, bills and payment. */
-#include "services/billing/billing.h"
+#include "services/billing/account.h"
+#include "services/billing/bills.h"
+#include "services/billing/order_copy.h"
+#include "services/billing/payment.h"
+#include "services/billing/refund.h"
 #include "shared/service/service.h"
 
-static const struct http_route ROUTES[] = {
-    {"GET", "/accounts/by-user-id/{id}", HTTP_OWNER, account_get},
-    {"POST", "/accounts/by-user-id/{id}/add-money", HTTP_OWNER, account_add_money},
-    {"GET", "/accounts/by-user-id/{id}/bills", HTTP_OWNER, bills_list},
-    {"GET", "/accounts/by-user-id/{id}/bills/{id}", HTTP_OWNER, bills_get},
-    {"POST", "/accounts/by-user-id/{id}/bills/{id}/confirm", HTTP_OWNER, payment_confirm},
-};
-
-static const struct inbox_route INBOX[] = {
-    {"user.created", account_user_created},
-    {"order.created", order_changed},
-    {"order.itemsadded", order_changed},
-    {"order.itemsremoved", order_changed},
-    {"order.confirmed", order_changed},
-    {"order.rejected", order_changed},
-    {"order.paymentrefused", refund_refused_payment},
+static const struct service SERVICE = {
+    .name = "billing",
+    .port = 8002,
+    .schema = &sql_billing,
+    .publishes = true,
+    .routes =
+        {
+            {"GET", "/accounts/by-user-id/{id}", HTTP_OWNER, account_get},
+            {"POST", "/accounts/by-user-id/{id}/add-money", HTTP_OWNER, account_add_money},
+            {"GET", "/accounts/by-user-id/{id}/bills", HTTP_OWNER, bills_list},
+            {"GET", "/accounts/by-user-id/{id}/bills/{id}", HTTP_OWNER, bills_get},
+            {"POST", "/accounts/by-user-id/{id}/bills/{id}/confirm", HTTP_OWNER, payment_confirm},
+        },
+    .events =
+        {
+            {"user.created", account_on_user_created},
+            {"order.created", order_copy_on_changed},
+            {"order.itemsadded", order_copy_on_changed},
+            {"order.itemsremoved", order_copy_on_changed},
+            {"order.confirmed", order_copy_on_changed},
+            {"order.rejected", order_copy_on_changed},
+            {"order.paymentrefused", refund_on_payment_refused},
+        },
 };
 
 int main(int argc, char **argv)
 {
-    static const struct service SERVICE = {
-        .name = "billing",
-        .port = 8002,
-        .routes = ROUTES,
-        .route_count = ARRAY_SIZE(ROUTES),
-        .inbox = INBOX,
-        .inbox_count = ARRAY_SIZE(INBOX),
-        .schema = &sql_billing,
-        .publishes = true,
-    };
     return service_main(&SERVICE, argc, argv);
 }

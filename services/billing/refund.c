@@ -1,8 +1,12 @@
-/* order.paymentrefused: the money goes back, and the order, while it can be paid, gets a new bill.
- */
-#include "services/billing/billing.h"
+/* Events: order.paymentrefused. */
+#include "services/billing/refund.h"
+
+#include "services/billing/account.h"
+#include "services/billing/bills.h"
+#include "services/billing/order_copy.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 static const struct db_statement LOCK = {"refund_lock_bill",
@@ -10,7 +14,7 @@ static const struct db_statement LOCK = {"refund_lock_bill",
     " where bill_id = $1::bigint and order_id = $2::bigint for update"};
 
 /* Gives back what was paid, unless that was done before. */
-static int refund(
+static int refund_bill(
     struct db *tx, struct inbox_event *event, int64_t order_id, int64_t bill_id, const char *reason)
 {
     AUTO_RESULT PGresult *result = NULL;
@@ -18,8 +22,7 @@ static int refund(
     if (error < 0)
         return error;
     if (PQntuples(result) == 0)
-        return inbox_reject(
-            event, "order %lld has no bill %lld", (long long)order_id, (long long)bill_id);
+        return inbox_reject(event, "order %" PRId64 " has no bill %" PRId64, order_id, bill_id);
     if (strcmp(db_text(result, 0, 1), "COMPLETED") != 0)
         return 0;
     error = account_post(tx, db_int(result, 0, 0), db_money(result, 0, 2), "REFUND", bill_id, NULL);
@@ -27,12 +30,12 @@ static int refund(
         return error;
     AUTO_JSON json_t *more = json_pack("{s:s}", "reason", reason);
     if (!more)
-        return -EIO;
-    return bill_become(
+        return -ENOMEM;
+    return bills_become(
         tx, bill_id, "REFUNDED", "billing.paymentrefunded", more, event->headers, NULL);
 }
 
-int refund_refused_payment(struct db *tx, struct inbox_event *event)
+int refund_on_payment_refused(struct db *tx, struct inbox_event *event)
 {
     struct order_state state = {0};
     int64_t bill_id = 0;
@@ -41,18 +44,21 @@ int refund_refused_payment(struct db *tx, struct inbox_event *event)
         {"billId", FIELD_INT, .min = 1, .max = INT64_MAX, .target = &bill_id},
         {"reason", FIELD_TEXT, .min = 1, .max = 100, .target = &reason},
     };
-    int error = order_read(event, &state);
+    int error = order_copy_read(event, &state);
     if (error == 0)
         error = inbox_fields(event, fields, ARRAY_SIZE(fields));
     if (error == 0)
         error = account_open(tx, state.user_id);
     if (error < 0)
         return error;
-    int locked = account_lock(tx, state.user_id, NULL, NULL);
-    if (locked < 0)
-        return locked;
-    error = order_keep(tx, &state);
+    struct account account = {0}; /* locked first, see account.h */
+    int found = account_lock(tx, state.user_id, &account);
+    if (found < 0)
+        return found;
+    error = order_copy_keep(tx, &state);
     if (error == 0)
-        error = refund(tx, event, state.order_id, bill_id, reason);
-    return error < 0 ? error : order_settle_bills(tx, state.order_id);
+        error = refund_bill(tx, event, state.order_id, bill_id, reason);
+    if (error == 0)
+        error = bills_follow_order(tx, state.order_id);
+    return error;
 }

@@ -1,28 +1,24 @@
-/* The notification service: messages to users about their orders. */
+/* notification: messages to users about their orders. */
 #include "services/notification/messages.h"
-
 #include "shared/service/service.h"
 
-static const struct http_route ROUTES[] = {
-    {"GET", "/users/{id}/notifications", HTTP_OWNER, messages_list},
-};
-
-static const struct inbox_route INBOX[] = {
-    {"order.confirmed", messages_add},
-    {"order.completed", messages_add},
-    {"order.rejected", messages_add},
+static const struct service SERVICE = {
+    .name = "notification",
+    .port = 8004,
+    .schema = &sql_notification,
+    .routes =
+        {
+            {"GET", "/users/{id}/notifications", HTTP_OWNER, messages_list},
+        },
+    .events =
+        {
+            {"order.confirmed", messages_on_order_step},
+            {"order.completed", messages_on_order_step},
+            {"order.rejected", messages_on_order_step},
+        },
 };
 
 int main(int argc, char **argv)
 {
-    static const struct service service = {
-        .name = "notification",
-        .port = 8004,
-        .routes = ROUTES,
-        .route_count = ARRAY_SIZE(ROUTES),
-        .inbox = INBOX,
-        .inbox_count = ARRAY_SIZE(INBOX),
-        .schema = &sql_notification,
-    };
-    return service_main(&service, argc, argv);
+    return service_main(&SERVICE, argc, argv);
 }

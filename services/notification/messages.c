@@ -1,4 +1,5 @@
-/* Messages to users. How listing never skips one that commits late: see sql/notification. */
+/* GET /users/{id}/notifications. Events: order.confirmed, order.completed, order.rejected. How the
+ * list never skips a message that commits late: see sql/notification. */
 #include "services/notification/messages.h"
 
 #include "shared/http/fields.h"
@@ -9,12 +10,12 @@ static const struct db_statement ADD = {
 static const struct db_statement LIST = {
     "notification_list", "select list_notifications($1, $2, $3, $4)"};
 
-int messages_add(struct db *tx, struct inbox_event *event)
+int messages_on_order_step(struct db *tx, struct inbox_event *event)
 {
-    int64_t user_id, order_id;
+    int64_t user_id = 0, order_id = 0;
     const struct field fields[] = {
-        {"userId", FIELD_INT, false, 1, INT64_MAX, &user_id},
-        {"orderId", FIELD_INT, false, 1, INT64_MAX, &order_id},
+        {"userId", FIELD_INT, .min = 1, .max = INT64_MAX, .target = &user_id},
+        {"orderId", FIELD_INT, .min = 1, .max = INT64_MAX, .target = &order_id},
     };
     int error = inbox_fields(event, fields, ARRAY_SIZE(fields));
     if (error < 0)
@@ -30,9 +31,9 @@ int messages_list(struct http_request *request)
     int64_t page, size, after = 0;
     const char *after_text = http_query(request, "after");
     int status = http_page_query(request, "page", "size", &page, &size);
-    if (status == 0 && after_text != NULL)
+    if (status == 0 && after_text)
         status = field_parse_id(request, "after", after_text, &after);
-    if (status != 0)
+    if (status)
         return status;
     return http_reply_query(request, NULL, &LIST,
         DB_PARAMS(DB_INT(http_path_id(request, 0)), DB_INT(after), DB_INT(page), DB_INT(size)));

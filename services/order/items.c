@@ -1,8 +1,11 @@
-/* Items of an order: added at the price of the service's own copy, removed, while it is NEW. */
+/* POST /users/{id}/orders/{id}/add-items, POST /users/{id}/orders/{id}/remove-items. */
+#include "services/order/items.h"
+
 #include "services/order/order.h"
 #include "shared/http/fields.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 
 static const struct db_statement FIND_PRODUCT = {"item_find_product",
@@ -36,13 +39,8 @@ struct change {
     int64_t quantity;
 };
 
-int items_too_dear(struct http_request *request)
-{
-    return http_problem(request, 409, "total_too_large",
-        "the order would cost more than the largest sum of money, 999999999999.99");
-}
-
-/* 0 when the product can be ordered, the status replied with, or an error. */
+/* Whether the product can be ordered. Returns 0, the status of the problem replied with, or an
+ * error of db.h. */
 static int check_product(
     struct http_request *request, struct db *tx, int64_t product_id, const char *field)
 {
@@ -59,7 +57,7 @@ static int check_product(
     return 0;
 }
 
-/* 0 while the order has not too many different products, the status replied with, or an error. */
+/* Whether the order has few enough different products. Returns as check_product. */
 static int check_count(struct http_request *request, struct db *tx, int64_t order_id)
 {
     AUTO_RESULT PGresult *result = NULL;
@@ -72,8 +70,8 @@ static int check_count(struct http_request *request, struct db *tx, int64_t orde
     return 0;
 }
 
-int items_add(struct http_request *request, struct db *tx, int64_t order_id, int64_t product_id,
-    int64_t quantity, const char *field)
+int items_add_product(struct http_request *request, struct db *tx, int64_t order_id,
+    int64_t product_id, int64_t quantity, const char *field)
 {
     int status = check_product(request, tx, product_id, field);
     if (status)
@@ -81,14 +79,14 @@ int items_add(struct http_request *request, struct db *tx, int64_t order_id, int
     int error =
         db_query(tx, &ADD, DB_PARAMS(DB_INT(order_id), DB_INT(product_id), DB_INT(quantity)), NULL);
     if (error == -ERANGE)
-        return items_too_dear(request);
+        return order_reply_too_dear(request);
     if (error < 0)
         return error;
     return check_count(request, tx, order_id);
 }
 
-/* Takes units out of the order. 0, the status replied with, or an error. */
-static int items_remove(
+/* Takes units out of the order. Returns as check_product. */
+static int remove_product(
     struct http_request *request, struct db *tx, int64_t order_id, const struct change *change)
 {
     AUTO_RESULT PGresult *result = NULL;
@@ -102,15 +100,15 @@ static int items_remove(
     int64_t quantity = db_int(result, 0, 0);
     if (quantity < change->quantity)
         return http_problem_field(request, 409, "not_enough_items", "quantity",
-            "the order has only %lld of this product", (long long)quantity);
+            "the order has only %" PRId64 " of this product", quantity);
     if (quantity == change->quantity)
         return db_query(tx, &DELETE, DB_PARAMS(DB_INT(order_id), DB_INT(change->product_id)), NULL);
     error = db_query(tx, &REDUCE,
         DB_PARAMS(DB_INT(order_id), DB_INT(change->product_id), DB_INT(change->quantity)), NULL);
-    return error == -ERANGE ? items_too_dear(request) : error;
+    return error == -ERANGE ? order_reply_too_dear(request) : error;
 }
 
-/* Locks the order and refuses one whose items are fixed. */
+/* Locks the order and refuses one whose items are fixed. Returns as check_product. */
 static int lock_open_order(struct http_request *request, struct db *tx, struct order *ret_order)
 {
     struct order order = {0};
@@ -131,13 +129,13 @@ static int finish(struct http_request *request, struct db *tx, int64_t order_id,
 {
     int error = order_recount(tx, order_id);
     if (error == -ERANGE)
-        return items_too_dear(request);
+        return order_reply_too_dear(request);
     if (error < 0)
         return error;
-    AUTO_JSON json_t *delta = json_pack("{s:I,s:I}", "productId", (json_int_t)change->product_id,
+    AUTO_JSON json_t *delta = json_pack("{s:I, s:I}", "productId", (json_int_t)change->product_id,
         "quantity", (json_int_t)change->quantity);
     if (!delta)
-        return -EIO;
+        return -ENOMEM;
     char event_id[EVENT_ID_SIZE];
     error = order_emit(tx, order_id, type, delta, http_event_headers(request), event_id);
     if (error < 0)
@@ -145,14 +143,15 @@ static int finish(struct http_request *request, struct db *tx, int64_t order_id,
     return http_reply_json(request, 200, json_pack("{s:s}", "eventId", event_id));
 }
 
-static int add(struct http_request *request, struct db *tx, void *context)
+static int add_items(struct http_request *request, struct db *tx, void *context)
 {
     const struct change *change = context;
     struct order order = {0};
     int status = lock_open_order(request, tx, &order);
     if (status)
         return status;
-    status = items_add(request, tx, order.id, change->product_id, change->quantity, "productId");
+    status =
+        items_add_product(request, tx, order.id, change->product_id, change->quantity, "productId");
     if (status)
         return status;
     return finish(request, tx, order.id, "order.itemsadded", change);
@@ -165,12 +164,13 @@ static int remove_items(struct http_request *request, struct db *tx, void *conte
     int status = lock_open_order(request, tx, &order);
     if (status)
         return status;
-    status = items_remove(request, tx, order.id, change);
+    status = remove_product(request, tx, order.id, change);
     if (status)
         return status;
     return finish(request, tx, order.id, "order.itemsremoved", change);
 }
 
+/* Parses a change and runs the work on it. */
 static int change_items(struct http_request *request, http_work *work)
 {
     struct change change = {0};
@@ -184,12 +184,12 @@ static int change_items(struct http_request *request, http_work *work)
     return http_transact(request, work, &change);
 }
 
-int items_add_request(struct http_request *request)
+int items_add(struct http_request *request)
 {
-    return change_items(request, add);
+    return change_items(request, add_items);
 }
 
-int items_remove_request(struct http_request *request)
+int items_remove(struct http_request *request)
 {
     return change_items(request, remove_items);
 }

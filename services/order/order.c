@@ -1,5 +1,6 @@
-/* The order as an aggregate: its lock, the steps of its life, its version and its events. */
+/* The order as an aggregate; serves no route of its own. */
 #include "services/order/order.h"
+
 #include "shared/base/log.h"
 
 #include <errno.h>
@@ -47,7 +48,7 @@ const char *order_status_text(enum order_status status)
     return STATUS_TEXTS[status];
 }
 
-static int status_of(const char *text, enum order_status *ret_status)
+int order_status_parse(const char *text, enum order_status *ret_status)
 {
     for (size_t i = 0; i < ARRAY_SIZE(STATUS_TEXTS); i++) {
         if (strcmp(STATUS_TEXTS[i], text) == 0) {
@@ -55,8 +56,7 @@ static int status_of(const char *text, enum order_status *ret_status)
             return 0;
         }
     }
-    log_error("unknown order status", LOG_TEXT("status", text));
-    return -EIO;
+    return -EINVAL;
 }
 
 int order_lock(struct db *tx, int64_t order_id, struct order *ret_order)
@@ -72,16 +72,18 @@ int order_lock(struct db *tx, int64_t order_id, struct order *ret_order)
         .user_id = db_int(result, 0, 0),
         .total = db_money(result, 0, 2),
     };
-    error = status_of(db_text(result, 0, 1), &order.status);
-    if (error < 0)
-        return error;
+    const char *status = db_text(result, 0, 1);
+    if (order_status_parse(status, &order.status) < 0) {
+        log_error("unknown order status", LOG_TEXT("status", status));
+        return -EIO;
+    }
     *ret_order = order;
     return 1;
 }
 
 int order_lock_requested(struct http_request *request, struct db *tx, struct order *ret_order)
 {
-    struct order order;
+    struct order order = {0};
     int found = order_lock(tx, http_path_id(request, 1), &order);
     if (found < 0)
         return found;
@@ -134,7 +136,7 @@ int order_emit(struct db *tx, int64_t order_id, const char *type, const json_t *
 {
     AUTO_FREE char *more_text = more ? json_dumps(more, JSON_COMPACT) : NULL;
     if (more && !more_text)
-        return -EIO;
+        return -ENOMEM;
     AUTO_RESULT PGresult *result = NULL;
     int error = db_query(tx, &EMIT,
         DB_PARAMS(DB_INT(order_id), DB_TEXT(type), DB_TEXT(more_text), DB_TEXT(headers)), &result);
@@ -143,4 +145,10 @@ int order_emit(struct db *tx, int64_t order_id, const char *type, const json_t *
     if (ret_event_id)
         snprintf(ret_event_id, EVENT_ID_SIZE, "%s", db_text(result, 0, 0));
     return 0;
+}
+
+int order_reply_too_dear(struct http_request *request)
+{
+    return http_problem(request, 409, "total_too_large",
+        "the order would cost more than the largest sum of money, 999999999999.99");
 }

@@ -1,10 +1,10 @@
-/* The order as an aggregate, and the handlers of each file of the service. */
+/* The order as an aggregate: its lock, the steps of its life, its total and its events. Whoever
+ * changes an order locks it first of all, so that two changes never deadlock. */
 #ifndef ORDER_ORDER_H
 #define ORDER_ORDER_H
 
 #include "shared/db/outbox.h"
 #include "shared/http/http.h"
-#include "shared/service/inbox.h"
 
 /* What a user may put into one order. */
 #define ORDER_MAX_PRODUCTS 100
@@ -19,13 +19,14 @@ struct order {
     int64_t total; /* cents */
 };
 
-/* ---- order.c ---- */
-
 /* "NEW" and so on; never NULL. */
 const char *order_status_text(enum order_status status);
 
-/* Reads the order and locks its row until the transaction ends: first of all locks. Returns 1; 0
- * when there is no such order; or an error of db.h. */
+/* The other way round. Returns 0, or -EINVAL when the text names no status. */
+MUST_CHECK int order_status_parse(const char *text, enum order_status *ret_status);
+
+/* Reads the order and locks its row until the transaction ends. Returns 1; 0 when there is no such
+ * order; or an error of db.h. */
 MUST_CHECK int order_lock(struct db *tx, int64_t order_id, struct order *ret_order);
 
 /* The same for a request whose path is /users/{id}/orders/{id}…: another user's order is not found.
@@ -37,7 +38,7 @@ MUST_CHECK int order_lock_requested(
 bool order_may_become(enum order_status from, enum order_status to);
 
 /* Takes the step (which must be allowed), raises the version and emits the event of that step.
- * Errors of db.h. */
+ * ret_event_id may be NULL. Errors of db.h. */
 MUST_CHECK int order_become(struct db *tx, struct order *order, enum order_status to,
     const char *headers, char ret_event_id[EVENT_ID_SIZE]);
 
@@ -49,28 +50,11 @@ MUST_CHECK int order_recount(struct db *tx, int64_t order_id);
 MUST_CHECK int order_touch(struct db *tx, int64_t order_id);
 
 /* Emits an event with the order's state as it now is and the members of the JSON object `more`
- * (NULL: none). Errors of db.h. */
+ * (NULL: none). ret_event_id may be NULL. Errors of db.h, -ENOMEM. */
 MUST_CHECK int order_emit(struct db *tx, int64_t order_id, const char *type, const json_t *more,
     const char *headers, char ret_event_id[EVENT_ID_SIZE]);
 
-/* ---- items.c ---- */
-
-/* Adds units of a product to a locked order, at the price of the service's own copy. Returns 0, the
- * status of the problem replied with (404 unknown product, 409 archived, too many or too dear), or
- * an error of db.h. `field` names the product in the problem. */
-MUST_CHECK int items_add(struct http_request *request, struct db *tx, int64_t order_id,
-    int64_t product_id, int64_t quantity, const char *field);
-
 /* Replies 409 for an order that costs more than money can say. */
-int items_too_dear(struct http_request *request);
-
-/* ---- handlers ---- */
-
-http_handler orders_create, orders_list, orders_get;  /* orders.c */
-http_handler items_add_request, items_remove_request; /* items.c */
-http_handler status_confirm, status_reject;           /* status.c */
-http_handler admin_list, admin_find;                  /* admin.c */
-inbox_handler payments_completed;                     /* payments.c */
-inbox_handler catalog_product, catalog_price;         /* catalog.c */
+int order_reply_too_dear(struct http_request *request);
 
 #endif

@@ -1,4 +1,7 @@
-/* A user's orders: made, listed, looked at. */
+/* POST /users/{id}/orders, GET /users/{id}/orders, GET /users/{id}/orders/{id}. */
+#include "services/order/orders.h"
+
+#include "services/order/items.h"
 #include "services/order/order.h"
 #include "shared/http/fields.h"
 
@@ -30,9 +33,10 @@ static const struct db_statement GET = {"order_get",
     "        from order_item i where i.order_id = o.order_id order by product_id) item) as items"
     " from orders o where user_id = $1::bigint and order_id = $2::bigint) found"};
 
-/* One item of the request; fields of {"items":[{"productId","quantity"}]}. */
+/* Adds one item of the request's list. Returns 0, the status of the problem replied with, or an
+ * error of db.h. */
 static int add_item(
-    struct http_request *request, struct db *tx, int64_t order_id, size_t index, json_t *item)
+    struct http_request *request, struct db *tx, int64_t order_id, size_t index, const json_t *item)
 {
     char prefix[32], field[64];
     snprintf(prefix, sizeof(prefix), "items[%zu].", index);
@@ -45,19 +49,20 @@ static int add_item(
     int status = fields_parse(request, item, prefix, fields, ARRAY_SIZE(fields));
     if (status)
         return status;
-    return items_add(request, tx, order_id, product_id, quantity, field);
+    return items_add_product(request, tx, order_id, product_id, quantity, field);
 }
 
 static int insert_order(struct db *tx, int64_t user_id, int64_t *ret_order_id)
 {
     AUTO_RESULT PGresult *result = NULL;
     int error = db_query(tx, &INSERT, DB_PARAMS(DB_INT(user_id)), &result);
-    if (error == 0)
-        *ret_order_id = db_int(result, 0, 0);
-    return error;
+    if (error < 0)
+        return error;
+    *ret_order_id = db_int(result, 0, 0);
+    return 0;
 }
 
-static int create(struct http_request *request, struct db *tx, void *context)
+static int create_order(struct http_request *request, struct db *tx, void *context)
 {
     json_t *items = context; /* NULL: none */
     int64_t order_id = 0;
@@ -74,26 +79,27 @@ static int create(struct http_request *request, struct db *tx, void *context)
     }
     error = items ? db_query(tx, &SUM, DB_PARAMS(DB_INT(order_id)), NULL) : 0;
     if (error == -ERANGE)
-        return items_too_dear(request);
-    char event_id[EVENT_ID_SIZE];
-    if (error == 0)
-        error =
-            order_emit(tx, order_id, "order.created", NULL, http_event_headers(request), event_id);
+        return order_reply_too_dear(request);
     if (error < 0)
         return error;
-    return http_reply_json(
-        request, 200, json_pack("{s:s,s:I}", "eventId", event_id, "orderId", (json_int_t)order_id));
+    char event_id[EVENT_ID_SIZE];
+    error = order_emit(tx, order_id, "order.created", NULL, http_event_headers(request), event_id);
+    if (error < 0)
+        return error;
+    return http_reply_json(request, 200,
+        json_pack("{s:s, s:I}", "eventId", event_id, "orderId", (json_int_t)order_id));
 }
 
 int orders_create(struct http_request *request)
 {
     json_t *items = NULL;
-    const struct field fields[] = {{"items", FIELD_ARRAY, .optional = true, .min = 0,
-        .max = ORDER_MAX_PRODUCTS, .target = &items}};
+    const struct field fields[] = {
+        {"items", FIELD_ARRAY, .optional = true, .max = ORDER_MAX_PRODUCTS, .target = &items},
+    };
     int status = fields_body(request, true, fields, ARRAY_SIZE(fields));
     if (status)
         return status;
-    return http_transact(request, create, items);
+    return http_transact(request, create_order, items);
 }
 
 int orders_list(struct http_request *request)

@@ -1,9 +1,12 @@
-/* billing.paymentcompleted: a payment completes the order it fits, or is refused, so that billing
- * gives the money back. */
+/* Events: billing.paymentcompleted. A payment completes the order that it fits, or is refused, so
+ * that billing gives the money back. */
+#include "services/order/payments.h"
+
 #include "services/order/order.h"
 #include "shared/base/money.h"
 
 #include <errno.h>
+#include <inttypes.h>
 
 struct payment {
     int64_t user_id, bill_id, order_id;
@@ -35,10 +38,10 @@ static int refuse(
     if (error < 0)
         return error;
     char paid[MONEY_TEXT_SIZE];
-    AUTO_JSON json_t *more = json_pack("{s:I,s:s,s:s}", "billId", (json_int_t)payment->bill_id,
+    AUTO_JSON json_t *more = json_pack("{s:I, s:s, s:s}", "billId", (json_int_t)payment->bill_id,
         "paidTotal", money_text(payment->total, paid), "reason", reason);
     if (!more)
-        return -EIO;
+        return -ENOMEM;
     return order_emit(tx, payment->order_id, "order.paymentrefused", more, headers, NULL);
 }
 
@@ -53,7 +56,7 @@ static int accept(struct db *tx, struct order *order, const char *headers)
     return order_become(tx, order, ORDER_COMPLETED, headers, NULL);
 }
 
-int payments_completed(struct db *tx, struct inbox_event *event)
+int payments_on_completed(struct db *tx, struct inbox_event *event)
 {
     struct payment payment = {0};
     const struct field fields[] = {
@@ -65,13 +68,13 @@ int payments_completed(struct db *tx, struct inbox_event *event)
     int error = inbox_fields(event, fields, ARRAY_SIZE(fields));
     if (error < 0)
         return error;
-    struct order order;
+    struct order order = {0};
     int found = order_lock(tx, payment.order_id, &order);
     if (found < 0)
         return found;
     if (!found || order.user_id != payment.user_id)
-        return inbox_reject(event, "user %lld has no order %lld", (long long)payment.user_id,
-            (long long)payment.order_id);
+        return inbox_reject(
+            event, "user %" PRId64 " has no order %" PRId64, payment.user_id, payment.order_id);
 
     const char *refusal = refusal_of(&order, &payment);
     AUTO_RESULT PGresult *recorded = NULL;

@@ -1,11 +1,14 @@
-/* The owner's word on an order: confirmed or rejected. */
+/* POST /users/{id}/orders/{id}/confirm, POST /users/{id}/orders/{id}/reject. */
+#include "services/order/status.h"
+
 #include "services/order/order.h"
 
 static const struct db_statement HAS_ITEMS = {
     "order_has_items", "select exists (select from order_item where order_id = $1::bigint)"};
 
-/* 0 when there is something to confirm, the status replied with, or an error. */
-static int check_items(struct http_request *request, struct db *tx, int64_t order_id)
+/* Whether there is something to confirm. Returns 0, the status of the problem replied with, or an
+ * error of db.h. */
+static int check_has_items(struct http_request *request, struct db *tx, int64_t order_id)
 {
     AUTO_RESULT PGresult *result = NULL;
     int error = db_query(tx, &HAS_ITEMS, DB_PARAMS(DB_INT(order_id)), &result);
@@ -16,10 +19,10 @@ static int check_items(struct http_request *request, struct db *tx, int64_t orde
     return 0;
 }
 
-static int move(struct http_request *request, struct db *tx, void *context)
+static int take_step(struct http_request *request, struct db *tx, void *context)
 {
     enum order_status to = *(const enum order_status *)context;
-    struct order order;
+    struct order order = {0};
     int status = order_lock_requested(request, tx, &order);
     if (status)
         return status;
@@ -27,7 +30,7 @@ static int move(struct http_request *request, struct db *tx, void *context)
         return http_problem(request, 409, "order_wrong_status",
             "an order that is %s can't become %s", order_status_text(order.status),
             order_status_text(to));
-    status = to == ORDER_CONFIRMED ? check_items(request, tx, order.id) : 0;
+    status = to == ORDER_CONFIRMED ? check_has_items(request, tx, order.id) : 0;
     if (status)
         return status;
     char event_id[EVENT_ID_SIZE];
@@ -40,11 +43,11 @@ static int move(struct http_request *request, struct db *tx, void *context)
 int status_confirm(struct http_request *request)
 {
     enum order_status to = ORDER_CONFIRMED;
-    return http_transact(request, move, &to);
+    return http_transact(request, take_step, &to);
 }
 
 int status_reject(struct http_request *request)
 {
     enum order_status to = ORDER_REJECTED;
-    return http_transact(request, move, &to);
+    return http_transact(request, take_step, &to);
 }

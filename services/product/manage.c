@@ -1,12 +1,14 @@
-/* Entering, changing and archiving products: state and event in one statement. */
+/* POST /manage/products, PUT /manage/products/{id}, POST /manage/products/{id}/archive. Each
+ * changes the product and emits its event in one statement. */
 #include "services/product/manage.h"
 
 #include "shared/http/fields.h"
 
+#include <inttypes.h>
 #include <string.h>
 
-#define NAME_MAX_CHARACTERS 200
-#define DESCRIPTION_MAX_CHARACTERS 4000
+#define MAX_NAME_CHARS 200
+#define MAX_DESCRIPTION_CHARS 4000
 
 static const struct db_statement CREATE = {"product_create",
     "insert into product (name, description) values ($1, $2)"
@@ -26,22 +28,22 @@ static const struct db_statement ARCHIVE = {"product_archive",
 static const struct db_statement EXISTS = {
     "product_exists", "select 1 from product where product_id = $1"};
 
+/* What a product says; borrowed from the request. */
 struct product_texts {
     const char *name;
     const char *description;
 };
 
-/* Returns 0, or the status of the problem replied with. The texts belong to the request. */
+/* Returns 0 or the status of the problem replied with. */
 static int parse_texts(struct http_request *request, struct product_texts *ret_texts)
 {
     struct product_texts texts = {0};
     const struct field fields[] = {
-        {"name", FIELD_TEXT, .min = 1, .max = NAME_MAX_CHARACTERS, .target = &texts.name},
-        {"description", FIELD_TEXT, .max = DESCRIPTION_MAX_CHARACTERS,
-            .target = &texts.description},
+        {"name", FIELD_TEXT, .min = 1, .max = MAX_NAME_CHARS, .target = &texts.name},
+        {"description", FIELD_TEXT, .max = MAX_DESCRIPTION_CHARS, .target = &texts.description},
     };
     int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
-    if (status != 0)
+    if (status)
         return status;
     if (texts.name[strspn(texts.name, " \t\r\n")] == '\0')
         return http_problem_field(request, 400, "bad_field", "name", "name must not be blank");
@@ -59,17 +61,17 @@ static int reply_changed(struct http_request *request, const PGresult *result)
 /* Says why a change has found no product that it may change. */
 static int reply_unchanged(struct http_request *request, struct db *tx)
 {
-    const int64_t id = http_path_id(request, 0);
+    int64_t id = http_path_id(request, 0);
     AUTO_RESULT PGresult *result = NULL;
     int error = db_query(tx, &EXISTS, DB_PARAMS(DB_INT(id)), &result);
     if (error < 0)
         return error;
     if (PQntuples(result) == 0)
-        return http_problem(request, 404, "not_found", "product %jd not found", (intmax_t)id);
-    return http_problem(request, 409, "product_archived", "product %jd is archived", (intmax_t)id);
+        return http_problem(request, 404, "not_found", "product %" PRId64 " not found", id);
+    return http_problem(request, 409, "product_archived", "product %" PRId64 " is archived", id);
 }
 
-static int create_in(struct http_request *request, struct db *tx, void *context)
+static int create_product(struct http_request *request, struct db *tx, void *context)
 {
     const struct product_texts *texts = context;
     AUTO_RESULT PGresult *result = NULL;
@@ -77,17 +79,21 @@ static int create_in(struct http_request *request, struct db *tx, void *context)
         DB_PARAMS(DB_TEXT(texts->name), DB_TEXT(texts->description),
             DB_TEXT(http_event_headers(request))),
         &result);
-    return error < 0 ? error : reply_changed(request, result);
+    if (error < 0)
+        return error;
+    return reply_changed(request, result);
 }
 
 int manage_create(struct http_request *request)
 {
-    struct product_texts texts;
+    struct product_texts texts = {0};
     int status = parse_texts(request, &texts);
-    return status != 0 ? status : http_transact(request, create_in, &texts);
+    if (status)
+        return status;
+    return http_transact(request, create_product, &texts);
 }
 
-static int change_in(struct http_request *request, struct db *tx, void *context)
+static int change_product(struct http_request *request, struct db *tx, void *context)
 {
     const struct product_texts *texts = context;
     AUTO_RESULT PGresult *result = NULL;
@@ -97,17 +103,21 @@ static int change_in(struct http_request *request, struct db *tx, void *context)
         &result);
     if (error < 0)
         return error;
-    return PQntuples(result) == 0 ? reply_unchanged(request, tx) : reply_changed(request, result);
+    if (PQntuples(result) == 0)
+        return reply_unchanged(request, tx);
+    return reply_changed(request, result);
 }
 
 int manage_change(struct http_request *request)
 {
-    struct product_texts texts;
+    struct product_texts texts = {0};
     int status = parse_texts(request, &texts);
-    return status != 0 ? status : http_transact(request, change_in, &texts);
+    if (status)
+        return status;
+    return http_transact(request, change_product, &texts);
 }
 
-static int archive_in(struct http_request *request, struct db *tx, void *context)
+static int archive_product(struct http_request *request, struct db *tx, void *context)
 {
     (void)context;
     AUTO_RESULT PGresult *result = NULL;
@@ -115,10 +125,12 @@ static int archive_in(struct http_request *request, struct db *tx, void *context
         DB_PARAMS(DB_INT(http_path_id(request, 0)), DB_TEXT(http_event_headers(request))), &result);
     if (error < 0)
         return error;
-    return PQntuples(result) == 0 ? reply_unchanged(request, tx) : reply_changed(request, result);
+    if (PQntuples(result) == 0)
+        return reply_unchanged(request, tx);
+    return reply_changed(request, result);
 }
 
 int manage_archive(struct http_request *request)
 {
-    return http_transact(request, archive_in, NULL);
+    return http_transact(request, archive_product, NULL);
 }

@@ -1,12 +1,17 @@
-/* Entering, changing and archiving products. Each is one transaction with its event and answers
- * {"eventId", "productId"}. */
+/* Entering, changing and archiving products. Each replies {eventId, productId}. */
 #ifndef PRODUCT_MANAGE_H
 #define PRODUCT_MANAGE_H
 
 #include "shared/http/http.h"
 
-http_handler manage_create;  /* POST /manage/products {name, description} */
-http_handler manage_change;  /* PUT /manage/products/{id} {name, description}; archived: 409 */
-http_handler manage_archive; /* POST /manage/products/{id}/archive; archived already: 409 */
+/* POST /manage/products {name, description}. Emits product.changed. */
+http_handler manage_create;
+
+/* PUT /manage/products/{id} {name, description}. Emits product.changed. 409: the product is
+ * archived. */
+http_handler manage_change;
+
+/* POST /manage/products/{id}/archive. Emits product.archived. 409: it is archived already. */
+http_handler manage_archive;
 
 #endif

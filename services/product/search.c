@@ -1,13 +1,12 @@
-/* Reading products. The search is literal and case-insensitive, see sql/product. */
+/* GET /products/{id}, POST /products/find-by-filter. The search is literal and case-insensitive,
+ * see sql/product. */
 #include "services/product/search.h"
 
+#include "services/common/paging.h"
 #include "shared/http/fields.h"
 
-#define INFIX_MAX_CHARACTERS 200
-#define IDS_MAX 100
-#define PAGE_MAX 1000000 /* page * size stays far from overflow */
-#define SIZE_DEFAULT 20
-#define SIZE_MAX_ITEMS 100
+#define MAX_INFIX_CHARS 200
+#define MAX_IDS 100
 
 #define PRODUCT_JSON \
     "json_build_object('productId', product_id, 'name', name, 'description', description," \
@@ -34,11 +33,11 @@ static const struct db_statement FIND = {"product_find",
     "   'items', coalesce((select json_agg(" PRODUCT_JSON " order by product_id) from listed),"
     "       '[]'))"};
 
+/* Borrowed from the request. */
 struct filter {
     const char *name_infix;        /* NULL: any */
     const char *description_infix; /* NULL: any */
     json_t *ids;                   /* NULL or empty: any that is not archived */
-    json_t *paging;                /* NULL: the first page, of the default size */
     int64_t page, size;
 };
 
@@ -48,46 +47,38 @@ int search_get(struct http_request *request)
         request, "not_found", &GET, DB_PARAMS(DB_INT(http_path_id(request, 0))));
 }
 
-static int parse_paging(struct http_request *request, struct filter *filter)
-{
-    const struct field fields[] = {
-        {"page", FIELD_INT, true, 0, PAGE_MAX, &filter->page},
-        {"size", FIELD_INT, true, 1, SIZE_MAX_ITEMS, &filter->size},
-    };
-    return fields_parse(request, filter->paging, "paging.", fields, ARRAY_SIZE(fields));
-}
-
-/* Returns 0, or the status of the problem replied with. What the filter points at belongs to the
- * request. */
+/* Returns 0 or the status of the problem replied with. */
 static int parse_filter(struct http_request *request, struct filter *ret_filter)
 {
-    struct filter filter = {.size = SIZE_DEFAULT};
+    struct filter filter = {.size = PAGING_DEFAULT_SIZE};
+    json_t *paging = NULL;
     const struct field fields[] = {
-        {"nameInfix", FIELD_TEXT, true, 0, INFIX_MAX_CHARACTERS, &filter.name_infix},
-        {"descriptionInfix", FIELD_TEXT, true, 0, INFIX_MAX_CHARACTERS, &filter.description_infix},
-        {"productId", FIELD_INTS, true, 0, IDS_MAX, &filter.ids},
-        {"paging", FIELD_OBJECT, true, .target = &filter.paging},
+        {"nameInfix", FIELD_TEXT, .optional = true, .max = MAX_INFIX_CHARS,
+            .target = &filter.name_infix},
+        {"descriptionInfix", FIELD_TEXT, .optional = true, .max = MAX_INFIX_CHARS,
+            .target = &filter.description_infix},
+        {"productId", FIELD_INTS, .optional = true, .max = MAX_IDS, .target = &filter.ids},
+        {"paging", FIELD_OBJECT, .optional = true, .target = &paging},
     };
     int status = fields_body(request, true, fields, ARRAY_SIZE(fields));
-    if (status == 0 && filter.paging != NULL)
-        status = parse_paging(request, &filter);
     if (status == 0)
-        *ret_filter = filter;
-    return status;
+        status = paging_read(request, paging, &filter.page, &filter.size);
+    if (status)
+        return status;
+    *ret_filter = filter;
+    return 0;
 }
 
 int search_find(struct http_request *request)
 {
-    struct filter filter;
+    struct filter filter = {0};
     int status = parse_filter(request, &filter);
-    if (status != 0)
+    if (status)
         return status;
-    AUTO_FREE char *ids = NULL;
-    if (json_array_size(filter.ids) > 0) {
-        ids = json_dumps(filter.ids, JSON_COMPACT);
-        if (ids == NULL)
-            return http_problem(request, 500, "internal", "out of memory");
-    }
+    bool by_ids = json_array_size(filter.ids) > 0;
+    AUTO_FREE char *ids = by_ids ? json_dumps(filter.ids, JSON_COMPACT) : NULL;
+    if (by_ids && !ids)
+        return http_problem(request, 500, "internal", "out of memory");
     return http_reply_query(request, NULL, &FIND,
         DB_PARAMS(DB_TEXT(filter.name_infix), DB_TEXT(filter.description_infix), DB_TEXT(ids),
             DB_INT(filter.page), DB_INT(filter.size)));

@@ -8,8 +8,9 @@
 http_handler search_get;
 
 /* POST /products/find-by-filter {nameInfix, descriptionInfix, productId[], paging: {page, size}} ->
- * {page: {pageNumber, pageSize, count}, items}. All members are optional and must all match; a
- * missing or empty one restricts nothing. Archived products are found only by their ids. */
+ * {page: {pageNumber, pageSize, count}, items}. All members are optional; a product must match all
+ * of them, and a missing or empty one matches any. Archived products are found only by their ids.
+ */
 http_handler search_find;
 
 #endif

@@ -1,5 +1,5 @@
-/* Light checks of contact data: what no real address or number looks like is refused, nothing is
- * confirmed. */
+/* Light checks of contact data: they refuse what no real address or number looks like, and confirm
+ * nothing. */
 #ifndef USER_PROFILE_CONTACT_H
 #define USER_PROFILE_CONTACT_H
 

@@ -1,4 +1,4 @@
-/* The profile's endpoints and the events it follows. */
+/* GET /profiles/by-user-id/{id}, POST /profiles/by-user-id/{id}. Events: user.created. */
 #include "services/user-profile/profile.h"
 
 #include "services/user-profile/contact.h"
@@ -7,9 +7,9 @@
 
 #include <errno.h>
 
-#define NAME_MAX_CHARS 100
-#define EMAIL_MAX_CHARS 254 /* RFC 5321, path without the angle brackets */
-#define PHONE_MAX_CHARS 32
+#define MAX_NAME_CHARS 100
+#define MAX_EMAIL_CHARS 254 /* RFC 5321, path without the angle brackets */
+#define MAX_PHONE_CHARS 32
 
 static const struct db_statement FIND = {"profile_find",
     "select jsonb_build_object('profileId', profile_id, 'userId', user_id,"
@@ -42,30 +42,7 @@ int profile_get(struct http_request *request)
         request, "not_found", &FIND, DB_PARAMS(DB_INT(http_path_id(request, 0))));
 }
 
-/* Returns 0 or the status of the problem it has replied with. */
-static int check_field(
-    struct http_request *request, const char *name, bool ok, const char *expectation)
-{
-    return ok ? 0 : http_problem_field(request, 400, "bad_field", name, "%s %s", name, expectation);
-}
-
-static int parse_change(struct http_request *request, struct change *change)
-{
-    const struct field fields[] = {
-        {"firstName", FIELD_TEXT, true, 0, NAME_MAX_CHARS, &change->first_name},
-        {"lastName", FIELD_TEXT, true, 0, NAME_MAX_CHARS, &change->last_name},
-        {"email", FIELD_TEXT, true, 0, EMAIL_MAX_CHARS, &change->email},
-        {"phone", FIELD_TEXT, true, 0, PHONE_MAX_CHARS, &change->phone},
-    };
-    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
-    if (status != 0)
-        return status;
-    if (!change->first_name && !change->last_name && !change->email && !change->phone)
-        return http_problem(
-            request, 400, "bad_field", "one of firstName, lastName, email and phone must be given");
-    return 0;
-}
-
+/* What the types of the fields don't say. Returns 0 or the status of the problem replied with. */
 static int check_change(struct http_request *request, const struct change *change)
 {
     const struct {
@@ -79,16 +56,33 @@ static int check_change(struct http_request *request, const struct change *chang
         {"phone", change->phone, contact_phone_ok,
             "must be a telephone number (3 to 20 digits, + - . ( ) and spaces) or empty"},
     };
-
     for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
-        const char *value = checks[i].value;
-        int status = check_field(request, checks[i].name,
-            value == NULL || *value == '\0' || checks[i].ok(value), checks[i].expectation);
-
-        if (status != 0)
-            return status;
+        const char *name = checks[i].name, *value = checks[i].value;
+        if (value && *value && !checks[i].ok(value))
+            return http_problem_field(
+                request, 400, "bad_field", name, "%s %s", name, checks[i].expectation);
     }
     return 0;
+}
+
+/* Returns 0 or the status of the problem replied with. */
+static int parse_change(struct http_request *request, struct change *change)
+{
+    const struct field fields[] = {
+        {"firstName", FIELD_TEXT, .optional = true, .max = MAX_NAME_CHARS,
+            .target = &change->first_name},
+        {"lastName", FIELD_TEXT, .optional = true, .max = MAX_NAME_CHARS,
+            .target = &change->last_name},
+        {"email", FIELD_TEXT, .optional = true, .max = MAX_EMAIL_CHARS, .target = &change->email},
+        {"phone", FIELD_TEXT, .optional = true, .max = MAX_PHONE_CHARS, .target = &change->phone},
+    };
+    int status = fields_body(request, false, fields, ARRAY_SIZE(fields));
+    if (status)
+        return status;
+    if (!change->first_name && !change->last_name && !change->email && !change->phone)
+        return http_problem(
+            request, 400, "bad_field", "one of firstName, lastName, email and phone must be given");
+    return check_change(request, change);
 }
 
 static json_t *event_payload(const struct change *change, const PGresult *row)
@@ -103,27 +97,25 @@ static int store_change(struct http_request *request, struct db *tx, void *conte
 {
     const struct change *change = context;
     AUTO_RESULT PGresult *row = NULL;
-    AUTO_JSON json_t *payload = NULL;
-    char event_id[EVENT_ID_SIZE];
-    int ret = db_query(tx, &UPSERT,
+    int error = db_query(tx, &UPSERT,
         DB_PARAMS(DB_INT(change->user_id), DB_TEXT(change->first_name), DB_TEXT(change->last_name),
             DB_TEXT(change->email), DB_TEXT(change->phone)),
         &row);
-
-    if (ret < 0)
-        return ret;
-    payload = event_payload(change, row);
-    if (payload == NULL)
+    if (error < 0)
+        return error;
+    AUTO_JSON json_t *payload = event_payload(change, row);
+    if (!payload)
         return -ENOMEM;
-    ret = outbox_emit(tx,
+    char event_id[EVENT_ID_SIZE];
+    error = outbox_emit(tx,
         &(struct outbox_event){.aggregate_type = "profile",
             .aggregate_id = change->user_id,
             .type = "user.profilechanged",
             .payload = payload,
             .headers = http_event_headers(request)},
         event_id);
-    if (ret < 0)
-        return ret;
+    if (error < 0)
+        return error;
     return http_reply_json(request, 200, json_pack("{s:s}", "eventId", event_id));
 }
 
@@ -131,21 +123,19 @@ int profile_change(struct http_request *request)
 {
     struct change change = {.user_id = http_path_id(request, 0)};
     int status = parse_change(request, &change);
-
-    if (status == 0)
-        status = check_change(request, &change);
-    if (status != 0)
+    if (status)
         return status;
     return http_transact(request, store_change, &change);
 }
 
 int profile_on_user_created(struct db *tx, struct inbox_event *event)
 {
-    int64_t user_id;
-    const struct field fields[] = {{"userId", FIELD_INT, false, 1, INT64_MAX, &user_id}};
-    int ret = inbox_fields(event, fields, ARRAY_SIZE(fields));
-
-    if (ret < 0)
-        return ret;
+    int64_t user_id = 0;
+    const struct field fields[] = {
+        {"userId", FIELD_INT, .min = 1, .max = INT64_MAX, .target = &user_id},
+    };
+    int error = inbox_fields(event, fields, ARRAY_SIZE(fields));
+    if (error < 0)
+        return error;
     return db_query(tx, &CREATE_EMPTY, DB_PARAMS(DB_INT(user_id)), NULL);
 }

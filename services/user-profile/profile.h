@@ -1,19 +1,20 @@
-/* The profile's endpoints and the events it follows. */
+/* Profiles: a user's names, e-mail address and telephone number. */
 #ifndef USER_PROFILE_PROFILE_H
 #define USER_PROFILE_PROFILE_H
 
 #include "shared/http/http.h"
 #include "shared/service/inbox.h"
 
-/* GET /profiles/by-user-id/{id}: the profile, 404 while the user's event is still on its way. */
-int profile_get(struct http_request *request);
+/* GET /profiles/by-user-id/{id} -> {profileId, userId, firstName, lastName, email, phone}. 404
+ * while the user's event is still on its way. */
+http_handler profile_get;
 
-/* POST /profiles/by-user-id/{id}: sets the fields that are given ("" clears one, an absent or null
- * one stays as it is; at least one must be given), also when there is no profile yet. Emits
- * user.profilechanged. */
-int profile_change(struct http_request *request);
+/* POST /profiles/by-user-id/{id} {firstName, lastName, email, phone} -> {eventId}. Sets the fields
+ * that are given ("" clears one, an absent or null one stays as it is; at least one must be given),
+ * also when there is no profile yet. Emits user.profilechanged. */
+http_handler profile_change;
 
 /* user.created: an empty profile, unless there is one. */
-int profile_on_user_created(struct db *tx, struct inbox_event *event);
+inbox_handler profile_on_user_created;
 
 #endif

@@ -1,10 +1,8 @@
-/* Scope-bound release of resources (gcc and clang's cleanup attribute), and attributes that make
- * an ignored error a compile error. Destructors accept NULL. */
+/* Scope-bound release of memory (gcc and clang's cleanup attribute), and attributes that make an
+ * ignored error a compile error. AUTO_JSON is in json.h, AUTO_RESULT in shared/db/result.h. */
 #ifndef SHARED_CLEANUP_H
 #define SHARED_CLEANUP_H
 
-#include <jansson.h>
-#include <libpq-fe.h>
 #include <stdlib.h>
 
 #define MUST_CHECK __attribute__((warn_unused_result))
@@ -17,18 +15,6 @@ static inline void cleanup_free(void *pointer)
     free(*(void **)pointer);
 }
 
-static inline void cleanup_json(json_t **value)
-{
-    json_decref(*value);
-}
-
-static inline void cleanup_result(PGresult **result)
-{
-    PQclear(*result);
-}
-
 #define AUTO_FREE __attribute__((cleanup(cleanup_free)))
-#define AUTO_JSON __attribute__((cleanup(cleanup_json)))
-#define AUTO_RESULT __attribute__((cleanup(cleanup_result)))
 
 #endif

@@ -3,6 +3,7 @@
 #include "shared/base/metrics.h"
 
 #include "shared/base/cleanup.h"
+#include "shared/base/hash.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -83,13 +84,9 @@ static struct metric *metric_new(
 
 static uint64_t hash_values(const struct metric *metric, const char *const *values)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
-    for (size_t i = 0; i < metric->label_count; i++) {
-        const char *c = values[i];
-        do
-            hash = (hash ^ (unsigned char)*c) * UINT64_C(0x100000001b3);
-        while (*c++);
-    }
+    uint64_t hash = HASH_START;
+    for (size_t i = 0; i < metric->label_count; i++)
+        hash = hash_text(hash, values[i]);
     return hash;
 }
 

@@ -5,7 +5,7 @@
 
 #include "shared/base/cleanup.h"
 
-#include <jansson.h>
+#include "shared/base/json.h"
 #include <stdint.h>
 
 #define MONEY_MAX INT64_C(99999999999999) /* 999999999999.99, the largest numeric(14,2) */

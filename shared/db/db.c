@@ -2,13 +2,14 @@
 #include "shared/db/db.h"
 #include "shared/base/log.h"
 #include "shared/base/money.h"
+#include "shared/base/random.h"
 #include "shared/db/db_internal.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 /* How a transaction that lost against another one is tried again. */
@@ -80,7 +81,9 @@ static void keep_error(struct db *db, const PGresult *result, bool lost)
     snprintf(db->error, sizeof(db->error), "%s", message);
 }
 
-int db_failed(struct db *db, const PGresult *result, const char *what)
+/* Keeps what the server or libpq said of a failure and maps it to an error of db.h. `what` names
+ * the statement for the log. `result` may be NULL. */
+static int failed(struct db *db, const PGresult *result, const char *what)
 {
     bool lost = db->timed_out || PQstatus(db->connection) != CONNECTION_OK;
     keep_error(db, result, lost);
@@ -110,67 +113,19 @@ const char *db_error(const struct db *db)
     return db->error;
 }
 
+int db_answer_timeout(struct db *db, int timeout_ms)
+{
+    int before = db->answer_timeout_ms;
+    db->answer_timeout_ms = timeout_ms;
+    return before;
+}
+
 PGconn *db_connection(struct db *db)
 {
     return db->connection;
 }
 
 /* ---- statements ---- */
-
-/* FNV-1a, http://www.isthe.com/chongo/tech/comp/fnv/ */
-static size_t hash_name(const char *name)
-{
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * UINT64_C(0x100000001b3);
-    return (size_t)hash;
-}
-
-/* The slot that holds the name, or the empty one where it belongs. */
-static size_t find_slot(const char *const *slots, size_t capacity, const char *name)
-{
-    size_t i = hash_name(name) & (capacity - 1);
-    while (slots[i] && strcmp(slots[i], name) != 0)
-        i = (i + 1) & (capacity - 1);
-    return i;
-}
-
-static bool prepared_has(const struct db_prepared *set, const char *name)
-{
-    return set->capacity > 0 && set->slots[find_slot(set->slots, set->capacity, name)];
-}
-
-/* Makes room for one more name, so that prepared_add can't fail after the server prepared it. */
-static int prepared_reserve(struct db_prepared *set)
-{
-    if (2 * (set->count + 1) <= set->capacity)
-        return 0;
-    size_t capacity = set->capacity ? 2 * set->capacity : 32;
-    const char **slots = calloc(capacity, sizeof(*slots));
-    if (!slots)
-        return -ENOMEM;
-    for (size_t i = 0; i < set->capacity; i++) {
-        if (set->slots[i])
-            slots[find_slot(slots, capacity, set->slots[i])] = set->slots[i];
-    }
-    free(set->slots);
-    set->slots = slots;
-    set->capacity = capacity;
-    return 0;
-}
-
-static void prepared_add(struct db_prepared *set, const char *name)
-{
-    set->slots[find_slot(set->slots, set->capacity, name)] = name;
-    set->count++;
-}
-
-void db_prepared_clear(struct db_prepared *set)
-{
-    if (set->slots)
-        memset(set->slots, 0, set->capacity * sizeof(*set->slots));
-    set->count = 0;
-}
 
 static int prepare(struct db *db, const struct db_statement *statement)
 {
@@ -183,7 +138,7 @@ static int prepare(struct db *db, const struct db_statement *statement)
     AUTO_RESULT PGresult *result =
         db_await(db, PQsendPrepare(db->connection, statement->name, statement->sql, 0, NULL));
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
-        return db_failed(db, result, statement->name);
+        return failed(db, result, statement->name);
     prepared_add(&db->prepared, statement->name);
     return 0;
 }
@@ -236,7 +191,7 @@ int db_query(struct db *db, const struct db_statement *statement, const struct d
     PGresult *result = execute(db, statement, (int)param_count, values);
     ExecStatusType status = PQresultStatus(result);
     if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
-        error = db_failed(db, result, statement->name ? statement->name : "unnamed");
+        error = failed(db, result, statement->name ? statement->name : "unnamed");
         PQclear(result);
         return error;
     }
@@ -259,6 +214,21 @@ int db_query_pooled(struct db_pool *pool, const struct db_statement *statement,
     return error;
 }
 
+int db_read_pooled(struct db_pool *pool, const struct db_statement *statement,
+    const struct db_param *params, size_t param_count, PGresult **ret_result)
+{
+    int error = db_query_pooled(pool, statement, params, param_count, ret_result);
+    if (error != -ENOTCONN && error != -EAGAIN)
+        return error;
+    struct db *db;
+    error = db_pool_borrow(pool, true, &db);
+    if (error < 0)
+        return error;
+    error = db_query(db, statement, params, param_count, ret_result);
+    db_release(db);
+    return error;
+}
+
 int db_exec(struct db *db, const char *sql)
 {
     AUTO_RESULT PGresult *result = db_await(db, PQsendQuery(db->connection, sql));
@@ -267,7 +237,7 @@ int db_exec(struct db *db, const char *sql)
         return 0;
     char what[64];
     snprintf(what, sizeof(what), "%s", sql);
-    return db_failed(db, result, what);
+    return failed(db, result, what);
 }
 
 /* ---- values ---- */
@@ -334,7 +304,7 @@ static int commit(struct db *db)
 {
     AUTO_RESULT PGresult *result = db_await(db, PQsendQuery(db->connection, "commit"));
     if (PQresultStatus(result) != PGRES_COMMAND_OK)
-        return db_failed(db, result, "commit");
+        return failed(db, result, "commit");
     if (strcmp(PQcmdStatus(result), "COMMIT") == 0)
         return 0;
     log_error("transaction had failed at commit", LOG_TEXT("sqlstate", db->sqlstate),
@@ -365,9 +335,8 @@ static void back_off(int attempt)
     int delay_ms = RETRY.first_delay_ms << attempt;
     if (delay_ms > RETRY.max_delay_ms)
         delay_ms = RETRY.max_delay_ms;
-    uint32_t random = 0;
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
-        random = (uint32_t)db_now_ms();
+    uint32_t random;
+    random_bytes(&random, sizeof(random));
     int jittered_ms = delay_ms / 2 + (int)(random % (unsigned)(delay_ms / 2 + 1));
     struct timespec delay = {.tv_nsec = jittered_ms * 1000000L};
     nanosleep(&delay, NULL);

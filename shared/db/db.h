@@ -4,8 +4,8 @@
 #define SHARED_DB_H
 
 #include "shared/base/cleanup.h"
+#include "shared/db/result.h"
 
-#include <libpq-fe.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -78,9 +78,18 @@ MUST_CHECK int db_query(struct db *db, const struct db_statement *statement,
 MUST_CHECK int db_query_pooled(struct db_pool *pool, const struct db_statement *statement,
     const struct db_param *params, size_t param_count, PGresult **ret_result);
 
+/* The same for a read, which may be run twice: once more on a new connection when the first one
+ * turns out to be lost, or on -EAGAIN. */
+MUST_CHECK int db_read_pooled(struct db_pool *pool, const struct db_statement *statement,
+    const struct db_param *params, size_t param_count, PGresult **ret_result);
+
 /* Runs SQL without parameters and prepares nothing, several statements allowed (migrations,
  * savepoints). */
 MUST_CHECK int db_exec(struct db *db, const char *sql);
+
+/* How long the server's answers are waited for on this connection, in ms, from now on; 0: for ever.
+ * Returns what it was; 15 s at first, which is longer than statement_timeout. */
+int db_answer_timeout(struct db *db, int timeout_ms);
 
 /* The raw connection, for what these functions don't cover (COPY, notices). */
 PGconn *db_connection(struct db *db);

@@ -1,6 +1,7 @@
 /* Waits for the server's answer no longer than a deadline. The server ends a statement that takes
  * too long by itself (statement_timeout); this is for the server that does not: stopped, or on a
  * machine whose kernel still acknowledges what nobody reads. */
+#include "shared/base/clock.h"
 #include "shared/db/db_internal.h"
 
 #include <errno.h>
@@ -12,7 +13,7 @@ static int await_input(PGconn *connection, int64_t deadline_ms)
 {
     while (PQisBusy(connection)) {
         struct pollfd event = {.fd = PQsocket(connection), .events = POLLIN};
-        int64_t left_ms = deadline_ms - db_now_ms();
+        int64_t left_ms = deadline_ms - clock_ms();
         if (deadline_ms > 0 && left_ms <= 0)
             return -ETIME;
         int ready = poll(&event, 1, deadline_ms > 0 ? (int)left_ms : -1);
@@ -32,7 +33,7 @@ static bool is_error(const PGresult *result)
 
 PGresult *db_await(struct db *db, int sent)
 {
-    int64_t deadline_ms = db->answer_timeout_ms > 0 ? db_now_ms() + db->answer_timeout_ms : 0;
+    int64_t deadline_ms = db->answer_timeout_ms > 0 ? clock_ms() + db->answer_timeout_ms : 0;
     PGresult *last = NULL;
     if (!sent)
         return NULL;

@@ -1,13 +1,14 @@
 /* The pool: connections made when first needed, checked when borrowed, replaced when dead. */
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/db/db_internal.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* A connection idle for longer is asked to answer before it is lent: a peer that vanished without a
  * FIN shows no event on the socket. */
@@ -38,13 +39,6 @@ static const char SESSION[] = "set statement_timeout = '10s';"
                               "set client_min_messages = warning;"
                               "set jit = off";
 
-int64_t db_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void log_notice(void *context, const char *message)
 {
     (void)context;
@@ -62,11 +56,7 @@ struct db_pool *db_pool_new(
     pool->size = size > 0 ? size : 1;
     pool->acquire_timeout_ms = acquire_timeout_ms;
     pthread_mutex_init(&pool->lock, NULL);
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&pool->freed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&pool->freed);
     if (!pool->conninfo || !pool->application_name) {
         db_pool_free(pool);
         return NULL;
@@ -81,7 +71,7 @@ static void disconnect(struct db *db)
     db->discard = false;
     db->timed_out = false;
     db->answer_timeout_ms = DB_ANSWER_TIMEOUT_MS;
-    db_prepared_clear(&db->prepared);
+    prepared_clear(&db->prepared);
 }
 
 static void db_free(struct db *db)
@@ -89,7 +79,7 @@ static void db_free(struct db *db)
     if (!db)
         return;
     disconnect(db);
-    free(db->prepared.slots);
+    prepared_release(&db->prepared);
     free(db);
 }
 
@@ -188,34 +178,21 @@ static bool db_alive(struct db *db)
         return false;
     if (db->generation != atomic_load(&db->pool->generation) || !socket_alive(db->connection))
         return false;
-    if (db_now_ms() - db->idle_since_ms < PROBE_AFTER_IDLE_MS)
+    if (clock_ms() - db->idle_since_ms < PROBE_AFTER_IDLE_MS)
         return true;
     AUTO_RESULT PGresult *answer = db_await(db, PQsendQuery(db->connection, ""));
     return PQresultStatus(answer) == PGRES_EMPTY_QUERY;
 }
 
-static struct timespec deadline_after(int timeout_ms)
-{
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += timeout_ms / 1000;
-    deadline.tv_nsec += (long)(timeout_ms % 1000) * 1000000;
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_sec++;
-        deadline.tv_nsec -= 1000000000;
-    }
-    return deadline;
-}
-
 /* Waits for a place in the pool. *ret_db is an idle connection, or NULL when one is to be made. */
 static int take_place(struct db_pool *pool, struct db **ret_db)
 {
-    struct timespec deadline = deadline_after(pool->acquire_timeout_ms);
+    int64_t until_ms = clock_ms() + pool->acquire_timeout_ms;
     int waited = 0;
     pthread_mutex_lock(&pool->lock);
     pool->waiting++;
     while (pool->in_use >= pool->size && waited != ETIMEDOUT)
-        waited = pthread_cond_timedwait(&pool->freed, &pool->lock, &deadline);
+        waited = clock_wait(&pool->freed, &pool->lock, until_ms);
     pool->waiting--;
     if (pool->in_use >= pool->size) {
         pthread_mutex_unlock(&pool->lock);
@@ -285,7 +262,7 @@ void db_release(struct db *db)
         db_free(db);
         db = NULL;
     } else {
-        db->idle_since_ms = db_now_ms();
+        db->idle_since_ms = clock_ms();
     }
     give_place(pool, db);
 }

@@ -1,5 +1,6 @@
 /* Emits an event through the SQL function that is the only way into the outbox. */
 #include "shared/db/outbox.h"
+#include "shared/db/result.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -5,9 +5,10 @@
 #include "shared/base/cleanup.h"
 #include "shared/db/db.h"
 
-#include <jansson.h>
+#include "shared/base/json.h"
+#include "shared/base/uuid.h"
 
-#define EVENT_ID_SIZE 37
+#define EVENT_ID_SIZE (UUID_LENGTH + 1)
 
 struct outbox_event {
     const char *aggregate_type; /* "order" */

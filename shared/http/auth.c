@@ -1,5 +1,8 @@
 /* Bearer tokens: the key set with the thread that keeps it fresh, and the check itself. */
 #include "shared/http/auth.h"
+#include "shared/base/clock.h"
+#include "shared/base/id.h"
+#include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/http/jwks.h"
 #include "shared/http/jws.h"
@@ -26,6 +29,7 @@ struct key_set {
 };
 
 struct auth {
+    struct http_authenticator for_http;
     char *jwks_url; /* NULL: keys are given by auth_set_jwks */
     char *issuer;
     char *audience;
@@ -44,18 +48,6 @@ struct auth {
 };
 
 /* ---- keys ---- */
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-static struct timespec at_ms(int64_t ms)
-{
-    return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
-}
 
 static void key_set_unref(struct key_set *keys)
 {
@@ -129,7 +121,7 @@ static void fetch_once(struct auth *auth)
 {
     auth->wanted = false;
     auth->fetching = true;
-    auth->last_fetch_ms = now_ms();
+    auth->last_fetch_ms = clock_ms();
     pthread_mutex_unlock(&auth->lock);
     bool fetched = refresh(auth);
     pthread_mutex_lock(&auth->lock);
@@ -148,12 +140,11 @@ static void *keep_fresh(void *context)
     pthread_mutex_lock(&auth->lock);
     while (!auth->stopping) {
         int64_t due_ms = next_fetch_ms(auth);
-        if (auth->wanted || now_ms() >= due_ms) {
+        if (auth->wanted || clock_ms() >= due_ms) {
             fetch_once(auth);
             continue;
         }
-        struct timespec until = at_ms(due_ms);
-        pthread_cond_timedwait(&auth->wake, &auth->lock, &until);
+        clock_wait(&auth->wake, &auth->lock, due_ms);
     }
     pthread_mutex_unlock(&auth->lock);
     return NULL;
@@ -166,16 +157,16 @@ static void fetch_for_unknown_kid(struct auth *auth)
     if (!auth->jwks_url)
         return;
     pthread_mutex_lock(&auth->lock);
-    if (auth->fetching || now_ms() - auth->last_fetch_ms >= UNKNOWN_KID_FETCH_MS) {
+    if (auth->fetching || clock_ms() - auth->last_fetch_ms >= UNKNOWN_KID_FETCH_MS) {
         unsigned before = auth->fetches;
-        struct timespec until = at_ms(now_ms() + FETCH_TIMEOUT_MS);
+        int64_t until_ms = clock_ms() + FETCH_TIMEOUT_MS;
         if (!auth->fetching) {
             auth->wanted = true;
             pthread_cond_signal(&auth->wake);
         }
         int waited = 0;
         while (auth->fetches == before && !auth->stopping && waited == 0)
-            waited = pthread_cond_timedwait(&auth->done, &auth->lock, &until);
+            waited = clock_wait(&auth->done, &auth->lock, until_ms);
     }
     pthread_mutex_unlock(&auth->lock);
 }
@@ -257,20 +248,6 @@ static int check_validity(const struct auth *auth, const json_t *claims, const c
     return 0;
 }
 
-/* Digits without a leading zero, 1 to INT64_MAX. */
-static int parse_user_id(const char *text, int64_t *ret_id)
-{
-    size_t digits = text ? strspn(text, "0123456789") : 0;
-    if (digits == 0 || digits > 19 || text[digits] != '\0' || text[0] == '0')
-        return -EINVAL;
-    errno = 0;
-    int64_t id = strtoll(text, NULL, 10);
-    if (errno != 0)
-        return -EINVAL;
-    *ret_id = id;
-    return 0;
-}
-
 static int read_claims(
     const json_t *claims, struct auth_claims *ret_claims, const char **ret_reason)
 {
@@ -278,9 +255,10 @@ static int read_claims(
         .issued_at = json_integer_value(json_object_get(claims, "iat")), /* 0: absent */
         .expires_at = json_integer_value(json_object_get(claims, "exp")),
     };
+    const char *subject = json_string_value(json_object_get(claims, "sub"));
     const char *role = json_string_value(json_object_get(claims, "auth_role"));
     const char *username = json_string_value(json_object_get(claims, "auth_username"));
-    if (parse_user_id(json_string_value(json_object_get(claims, "sub")), &read.user_id) < 0)
+    if (!subject || id_parse(subject, strlen(subject), &read.user_id) < 0)
         return refuse(ret_reason, "the token's subject is not a user id");
     if (!role || (strcmp(role, "USER") != 0 && strcmp(role, "ADMIN") != 0))
         return refuse(ret_reason, "the token's role is unknown");
@@ -341,20 +319,29 @@ int auth_check(struct auth *auth, const char *authorization, struct auth_claims 
     return error;
 }
 
+/* ---- for the HTTP server ---- */
+
+static int check_for_http(void *context, const char *authorization, struct auth_claims *ret_claims,
+    const char **ret_reason)
+{
+    return auth_check(context, authorization, ret_claims, ret_reason);
+}
+
+static bool ready_for_http(void *context)
+{
+    return auth_ready(context);
+}
+
+const struct http_authenticator *auth_for_http(const struct auth *auth)
+{
+    return &auth->for_http;
+}
+
 /* ---- life ---- */
 
 static char *copy(const char *text)
 {
     return strdup(text ? text : "");
-}
-
-static void init_condition(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
 }
 
 struct auth *auth_new(const struct auth_settings *settings)
@@ -363,8 +350,9 @@ struct auth *auth_new(const struct auth_settings *settings)
     if (!auth)
         return NULL;
     pthread_mutex_init(&auth->lock, NULL);
-    init_condition(&auth->wake);
-    init_condition(&auth->done);
+    clock_condition_init(&auth->wake);
+    clock_condition_init(&auth->done);
+    auth->for_http = (struct http_authenticator){auth, check_for_http, ready_for_http};
     auth->retry_ms = FIRST_RETRY_MS;
     auth->leeway_s = settings->leeway_s;
     auth->issuer = copy(settings->issuer);

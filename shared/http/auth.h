@@ -5,19 +5,10 @@
 #define SHARED_AUTH_H
 
 #include "shared/base/cleanup.h"
+#include "shared/http/claims.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-enum auth_role { AUTH_ROLE_USER = 1, AUTH_ROLE_ADMIN = 2 };
-
-struct auth_claims {
-    int64_t user_id; /* `sub`, digits only, > 0 */
-    enum auth_role role;
-    int64_t issued_at;  /* `iat`, Unix seconds; 0: absent */
-    int64_t expires_at; /* `exp`, Unix seconds */
-    char username[257];
-};
 
 struct auth;
 
@@ -43,5 +34,8 @@ MUST_CHECK int auth_set_jwks(struct auth *auth, const char *jwks_json);
  * secret), or -ENOTCONN when no key could be had yet. */
 MUST_CHECK int auth_check(struct auth *auth, const char *authorization,
     struct auth_claims *ret_claims, const char **ret_reason);
+
+/* The same for http_settings.auth; lives as long as `auth`. */
+const struct http_authenticator *auth_for_http(const struct auth *auth);
 
 #endif

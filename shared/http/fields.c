@@ -1,9 +1,9 @@
 /* Declared fields of a JSON object. */
 #include "shared/http/fields.h"
 
+#include "shared/base/id.h"
 #include "shared/base/money.h"
 #include "shared/base/utf8.h"
-#include "shared/http/http_internal.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -153,7 +153,7 @@ int fields_body(
 int field_parse_id(
     struct http_request *request, const char *name, const char *text, int64_t *ret_id)
 {
-    if (http_parse_id(text, strlen(text), ret_id) == 0)
+    if (id_parse(text, strlen(text), ret_id) == 0)
         return 0;
     return http_problem_field(request, 400, "bad_field", name,
         "%s must be an integer from 1 to %" PRId64, name, INT64_MAX);

@@ -10,9 +10,9 @@
 
 #include "shared/base/cleanup.h"
 #include "shared/db/db.h"
-#include "shared/http/auth.h"
+#include "shared/http/claims.h"
 
-#include <jansson.h>
+#include "shared/base/json.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,12 +50,11 @@ struct http_settings {
     int idle_timeout_s;
     const struct http_route *routes; /* borrowed for the server's life */
     size_t route_count;
-    struct auth *auth;    /* NULL: every route must be HTTP_OPEN */
-    struct db_pool *pool; /* NULL for a program without a database */
+    const struct http_authenticator *auth; /* borrowed; NULL: every route must be HTTP_OPEN */
+    struct db_pool *pool;                  /* NULL for a program without a database */
     /* /readyz: returns 0, or -1 with the reason in `reason`. NULL: the database answers (when there
-     * is one) and the JWKS is loaded (when there is auth). */
+     * is one) and tokens can be checked (when there is auth). */
     int (*ready)(char *reason, size_t size);
-    void *context; /* for http_context() */
 };
 
 /* Starts to listen. /livez, /readyz, /health and /metrics are served beside the routes. Errors:
@@ -69,7 +68,6 @@ uint16_t http_server_port(const struct http_server *server);
 void http_server_stop(struct http_server *server, int timeout_ms);
 
 /* What the handler may ask. Returned strings live as long as the request. */
-const char *http_method(const struct http_request *request);
 int64_t http_path_id(const struct http_request *request, size_t index); /* the index-th {id} */
 const char *http_header(const struct http_request *request, const char *name); /* NULL: absent */
 const char *http_query(const struct http_request *request, const char *name);  /* first; NULL */
@@ -78,16 +76,17 @@ size_t http_query_all(
 const void *http_body(const struct http_request *request, size_t *ret_length); /* NUL follows */
 const struct auth_claims *http_claims(const struct http_request *request);     /* NULL: HTTP_OPEN */
 const char *http_request_id(const struct http_request *request);               /* never NULL */
-const char *http_traceparent(const struct http_request *request);              /* never NULL */
 /* {"traceparent":"…","requestid":"…"}: the headers argument of outbox.emit for this request. */
 const char *http_event_headers(struct http_request *request);
 struct db_pool *http_pool(const struct http_request *request);
-void *http_context(const struct http_request *request);
 
 /* Parses the body as one JSON object, duplicate keys refused, at most 64 levels deep. Returns 0 and
  * a borrowed value (freed with the request); or the status of the problem it has replied with
  * (400). An empty body: *ret_object is NULL when `optional`, else 400. */
 MUST_CHECK int http_json_body(struct http_request *request, bool optional, json_t **ret_object);
+
+/* The body as any JSON value, borrowed; otherwise as http_json_body. */
+MUST_CHECK int http_json_value(struct http_request *request, const json_t **ret_value);
 
 /* Replies; each returns the status. The last reply before the handler returns counts. */
 int http_reply_json(struct http_request *request, int status, json_t *take_value); /* NULL: 500 */

@@ -1,5 +1,6 @@
 /* Who may call a route. */
-#include "shared/http/http_internal.h"
+#include "shared/http/http_access.h"
+#include "shared/http/http_request.h"
 
 #include <errno.h>
 
@@ -36,8 +37,8 @@ int http_authorize(struct http_request *request)
 
     const char *authorization = http_header(request, "Authorization");
     const char *reason = "a bearer token is needed";
-    int error =
-        auth_check(request->server->settings.auth, authorization, &request->claims, &reason);
+    const struct http_authenticator *auth = request->app->settings.auth;
+    int error = auth->check(auth->context, authorization, &request->claims, &reason);
     if (error == -ENOTCONN)
         return http_problem(request, 503, "unavailable", "tokens can't be checked just now");
     if (error)

@@ -1,6 +1,8 @@
 /* The routes that every program has: /livez, /readyz, /health, /metrics. */
+#include "shared/http/http_builtin.h"
 #include "shared/base/metrics.h"
-#include "shared/http/http_internal.h"
+#include "shared/db/result.h"
+#include "shared/http/http_request.h"
 
 #include <string.h>
 
@@ -13,7 +15,7 @@ static int get_livez(struct http_request *request)
 static int get_health(struct http_request *request)
 {
     return http_reply_json(request, 200,
-        json_pack("{s:s, s:s, s:s}", "status", "OK", "program", request->server->settings.program,
+        json_pack("{s:s, s:s, s:s}", "status", "OK", "program", request->app->settings.program,
             "version", VERSION));
 }
 
@@ -40,14 +42,14 @@ static const char *database_complaint(struct db_pool *pool)
 
 static int get_readyz(struct http_request *request)
 {
-    const struct http_settings *settings = &request->server->settings;
+    const struct http_settings *settings = &request->app->settings;
     char reason[256] = "";
     const char *complaint = NULL;
-    if (atomic_load(&request->server->stopping))
+    if (atomic_load(&request->app->stopping))
         complaint = "stopping";
     else if (settings->ready)
         complaint = settings->ready(reason, sizeof reason) ? reason : NULL;
-    else if (settings->auth && !auth_ready(settings->auth))
+    else if (settings->auth && !settings->auth->ready(settings->auth->context))
         complaint = "no keys to check tokens with yet";
     else if (settings->pool)
         complaint = database_complaint(settings->pool);

@@ -1,8 +1,10 @@
 /* Headers that a proxy in front might read otherwise than libmicrohttpd does, which takes the first
  * of two lengths and ignores a name with a space behind it. What one takes for a body, the other
  * would take for the next request (request smuggling): RFC 9112, 5.1, 6.1, 6.3 and 11.2. */
-#include "shared/http/http_internal.h"
+#include "shared/http/http_framing.h"
+#include "shared/http/http_request.h"
 
+#include <microhttpd.h>
 #include <string.h>
 
 static const char *const ONLY_ONCE[] = {

@@ -1,7 +1,9 @@
 /* Query parameters: split, decoded strictly, looked up. */
+#include "shared/http/http_query.h"
 #include "shared/base/hex.h"
+#include "shared/base/id.h"
 #include "shared/base/utf8.h"
-#include "shared/http/http_internal.h"
+#include "shared/http/http_request.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -113,7 +115,7 @@ static int query_number(
     if (!text)
         return 0;
     int64_t number = 0;
-    bool good = strcmp(text, "0") == 0 || http_parse_id(text, strlen(text), &number) == 0;
+    bool good = strcmp(text, "0") == 0 || id_parse(text, strlen(text), &number) == 0;
     if (!good || number < min || number > max)
         return http_problem_field(request, 400, "bad_field", name,
             "%s must be an integer from %" PRId64 " to %" PRId64, name, min, max);

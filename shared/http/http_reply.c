@@ -1,6 +1,8 @@
 /* Replies: kept in the request until its handler has returned, then sent. */
-#include "shared/http/http_internal.h"
+#include "shared/http/http_reply.h"
+#include "shared/http/http_request.h"
 
+#include <microhttpd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -184,12 +186,12 @@ static struct MHD_Response *make_response(struct http_reply *reply)
     return response;
 }
 
-enum MHD_Result http_reply_send(struct http_request *request)
+bool http_reply_send(struct http_request *request)
 {
     struct http_reply *reply = &request->reply;
     struct MHD_Response *response = make_response(reply);
     if (!response)
-        return MHD_NO; /* closes the connection */
+        return false;
 
     MHD_add_response_header(response, "X-Request-Id", request->request_id);
     for (size_t i = 0; i < reply->header_count; i++)
@@ -198,12 +200,11 @@ enum MHD_Result http_reply_send(struct http_request *request)
         MHD_add_response_header(response, "Retry-After", RETRY_AFTER_S);
     if (reply->status == 401 && !has_header(reply, "WWW-Authenticate"))
         MHD_add_response_header(response, "WWW-Authenticate", "Bearer");
-    if (request->close || atomic_load(&request->server->stopping))
+    if (request->close || atomic_load(&request->app->stopping))
         MHD_add_response_header(response, "Connection", "close");
 
-    enum MHD_Result result =
-        MHD_queue_response(request->connection, (unsigned)reply->status, response);
+    request->answered =
+        MHD_queue_response(request->connection, (unsigned)reply->status, response) == MHD_YES;
     MHD_destroy_response(response);
-    request->answered = result == MHD_YES;
-    return result;
+    return request->answered;
 }

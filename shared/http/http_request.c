@@ -1,13 +1,10 @@
 /* What a handler may ask of its request, and the JSON of its body. */
-#include "shared/http/http_internal.h"
+#include "shared/http/http_request.h"
+#include "shared/base/json.h"
 
+#include <microhttpd.h>
 #include <stdio.h>
 #include <string.h>
-
-const char *http_method(const struct http_request *request)
-{
-    return request->method;
-}
 
 int64_t http_path_id(const struct http_request *request, size_t index)
 {
@@ -37,11 +34,6 @@ const char *http_request_id(const struct http_request *request)
     return request->request_id;
 }
 
-const char *http_traceparent(const struct http_request *request)
-{
-    return request->traceparent;
-}
-
 const char *http_event_headers(struct http_request *request)
 {
     /* Neither value has a character that JSON would escape. */
@@ -54,12 +46,7 @@ const char *http_event_headers(struct http_request *request)
 
 struct db_pool *http_pool(const struct http_request *request)
 {
-    return request->server->settings.pool;
-}
-
-void *http_context(const struct http_request *request)
-{
-    return request->server->settings.context;
+    return request->app->settings.pool;
 }
 
 /* The deepest nesting of the text, found before it is parsed: the parser recurses. What stands in

@@ -1,26 +1,13 @@
 /* Finds the route of a request by its raw, undecoded path. No route has a character that needs
  * encoding, so an encoded path is refused rather than decoded: there is no second reading of it. */
-#include "shared/http/http_internal.h"
+#include "shared/http/http_router.h"
+#include "shared/base/id.h"
+#include "shared/http/http_builtin.h"
+#include "shared/http/http_request.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-
-int http_parse_id(const char *text, size_t length, int64_t *ret_id)
-{
-    if (length == 0 || length > 19 || text[0] == '0')
-        return -EINVAL;
-    uint64_t id = 0; /* 19 digits fit */
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return -EINVAL;
-        id = id * 10 + (uint64_t)(text[i] - '0');
-    }
-    if (id > INT64_MAX)
-        return -EINVAL;
-    *ret_id = (int64_t)id;
-    return 0;
-}
 
 /* Whether the path may be compared at all: it begins with a slash, has no escapes, backslashes,
  * control or non-ASCII characters, and no empty, "." or ".." segment (a last empty one is only no
@@ -78,15 +65,15 @@ static bool allows(const struct http_route *route, const char *method)
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
 }
 
-static size_t route_count(const struct http_server *server)
+static size_t route_count(const struct http_app *app)
 {
-    return server->settings.route_count + http_builtin_route_count;
+    return app->settings.route_count + http_builtin_route_count;
 }
 
-static const struct http_route *route_at(const struct http_server *server, size_t index)
+static const struct http_route *route_at(const struct http_app *app, size_t index)
 {
-    size_t own = server->settings.route_count;
-    return index < own ? &server->settings.routes[index] : &http_builtin_routes[index - own];
+    size_t own = app->settings.route_count;
+    return index < own ? &app->settings.routes[index] : &http_builtin_routes[index - own];
 }
 
 /* The route for the method; or NULL, and in *ret_any a route that has the path only (or NULL). */
@@ -94,8 +81,8 @@ static const struct http_route *find(
     const struct http_request *request, bool digits_only, const struct http_route **ret_any)
 {
     *ret_any = NULL;
-    for (size_t i = 0; i < route_count(request->server); i++) {
-        const struct http_route *route = route_at(request->server, i);
+    for (size_t i = 0; i < route_count(request->app); i++) {
+        const struct http_route *route = route_at(request->app, i);
         if (!matches(route->path, request->path, digits_only))
             continue;
         *ret_any = route;
@@ -115,8 +102,8 @@ static void append_method(char *list, size_t size, const char *method)
 static int refuse_method(struct http_request *request, bool digits_only)
 {
     char allow[128] = "";
-    for (size_t i = 0; i < route_count(request->server); i++) {
-        const struct http_route *route = route_at(request->server, i);
+    for (size_t i = 0; i < route_count(request->app); i++) {
+        const struct http_route *route = route_at(request->app, i);
         if (!matches(route->path, request->path, digits_only))
             continue;
         append_method(allow, sizeof allow, route->method);
@@ -141,7 +128,7 @@ static int read_ids(struct http_request *request)
         size_t length = strcspn(path, "/");
         if (*pattern == '{') {
             int64_t *id = &request->path_ids[request->path_id_count];
-            if (http_parse_id(path, length, id)) {
+            if (id_parse(path, length, id)) {
                 char field[64];
                 snprintf(field, sizeof field, "%.*s/{id}", (int)before_length, before);
                 return http_problem_field(request, 400, "bad_path_id", field,

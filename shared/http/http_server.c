@@ -1,9 +1,20 @@
 /* The HTTP server on libmicrohttpd: its life, and a request's way through it. */
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
-#include "shared/http/http_internal.h"
+#include "shared/http/http_access.h"
+#include "shared/http/http_framing.h"
+#include "shared/http/http_identity.h"
+#include "shared/http/http_metrics.h"
+#include "shared/http/http_query.h"
+#include "shared/http/http_reply.h"
+#include "shared/http/http_request.h"
+#include "shared/http/http_router.h"
+#include "shared/http/http_watch.h"
 
 #include <errno.h>
+#include <microhttpd.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,9 +35,19 @@ enum {
     ANSWER_WITHIN = 4, /* until the client has read it */
 };
 
-static void set_deadline(struct http_server *server, struct http_watched *watched, int times)
+struct http_server {
+    struct http_app app; /* settings: program and address are owned copies */
+    struct MHD_Daemon *daemon;
+    struct http_watch *watch;
+    uint16_t port;
+    pthread_mutex_t lock; /* guards in_flight */
+    pthread_cond_t idle;  /* in_flight has become 0 */
+    int in_flight;        /* requests whose headers have arrived and that are not done */
+};
+
+static void set_deadline(const struct http_app *app, struct http_watched *watched, int times)
 {
-    http_watch_within(watched, INT64_C(1000) * server->settings.idle_timeout_s * times);
+    http_watch_within(watched, INT64_C(1000) * app->settings.idle_timeout_s * times);
 }
 
 static void request_free(struct http_request *request)
@@ -42,7 +63,7 @@ static void request_free(struct http_request *request)
 
 static void count_in_flight(struct http_server *server, int change)
 {
-    http_observe_in_flight(change);
+    http_metrics_in_flight(change);
     pthread_mutex_lock(&server->lock);
     server->in_flight += change;
     if (server->in_flight == 0)
@@ -51,7 +72,7 @@ static void count_in_flight(struct http_server *server, int change)
 }
 
 /* The request is over; NULL is allowed. */
-static void request_end(struct http_request *request, bool aborted)
+static void request_end(struct http_server *server, struct http_request *request, bool aborted)
 {
     if (!request)
         return;
@@ -59,8 +80,7 @@ static void request_end(struct http_request *request, bool aborted)
         request_free(request);
         return;
     }
-    struct http_server *server = request->server;
-    http_observe(request, aborted);
+    http_metrics_done(request, aborted);
     log_context_clear();
     request_free(request);
     count_in_flight(server, -1); /* last: the server may be freed after this */
@@ -80,12 +100,12 @@ static struct http_connection *connection_of(struct MHD_Connection *connection)
     return info->socket_context;
 }
 
-static void connection_end(struct http_connection *own)
+static void connection_end(struct http_server *server, struct http_connection *own)
 {
     if (!own)
         return;
     http_watch_remove(own->watched);
-    request_end(own->request, true);
+    request_end(server, own->request, true);
     free(own);
 }
 
@@ -94,7 +114,7 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
 {
     struct http_server *server = cls;
     if (what == MHD_CONNECTION_NOTIFY_CLOSED) {
-        connection_end(*socket_context);
+        connection_end(server, *socket_context);
         return;
     }
     struct http_connection *own = calloc(1, sizeof *own);
@@ -104,22 +124,23 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     own->watched = http_watch_add(server->watch, info->connect_fd);
-    set_deadline(server, own->watched, HEAD_WITHIN);
+    set_deadline(&server->app, own->watched, HEAD_WITHIN);
 }
 
 /* The first sight of a request: its line. The path is taken before libmicrohttpd decodes it. */
 static void *on_request_line(void *cls, const char *uri, struct MHD_Connection *connection)
 {
+    struct http_server *server = cls;
     struct http_connection *own = connection_of(connection);
     struct http_request *request = own ? calloc(1, sizeof *request) : NULL;
     if (!request)
         return NULL;
-    request->server = cls;
+    request->app = &server->app;
     request->connection = connection;
     request->watched = own->watched;
     request->path = strdup(uri);
-    clock_gettime(CLOCK_MONOTONIC, &request->started);
-    request_end(own->request, true);
+    request->started_us = clock_us();
+    request_end(server, own->request, true);
     own->request = request;
     return request;
 }
@@ -153,7 +174,7 @@ static uint64_t content_length(const struct http_request *request)
 static int refuse_size(struct http_request *request)
 {
     return http_problem(request, 413, "payload_too_large", "the body must not exceed %zu bytes",
-        request->server->settings.max_body);
+        request->app->settings.max_body);
 }
 
 /* All that can be said before the body has arrived. Returns 0 or the status. */
@@ -164,27 +185,33 @@ static int check_head(struct http_request *request)
         status = http_route_find(request);
     if (!status)
         status = http_authorize(request);
-    if (!status && content_length(request) > request->server->settings.max_body)
+    if (!status && content_length(request) > request->app->settings.max_body)
         status = refuse_size(request);
     return status;
 }
 
+static enum MHD_Result send_reply(struct http_request *request)
+{
+    return http_reply_send(request) ? MHD_YES : MHD_NO; /* MHD_NO closes the connection */
+}
+
 /* The headers have arrived. */
-static enum MHD_Result begin(struct http_request *request, const char *method)
+static enum MHD_Result begin(
+    struct http_server *server, struct http_request *request, const char *method)
 {
     request->headers_seen = true;
     request->method = method;
     http_identify(
         request, http_header(request, "X-Request-Id"), http_header(request, "traceparent"));
     log_context_set(request->request_id, request->traceparent);
-    count_in_flight(request->server, 1);
-    set_deadline(request->server, request->watched, BODY_WITHIN);
+    count_in_flight(server, 1);
+    set_deadline(request->app, request->watched, BODY_WITHIN);
 
     const char *complaint = http_framing_complaint(request);
     if (complaint) {
         http_problem(request, 400, "bad_request", "%s", complaint);
         request->close = true;
-        return http_reply_send(request);
+        return send_reply(request);
     }
     request->discard = check_head(request) != 0;
     if (!request->discard)
@@ -194,7 +221,7 @@ static enum MHD_Result begin(struct http_request *request, const char *method)
     bool waits = http_header(request, "Expect") != NULL;
     if (waits || content_length(request) > DISCARD_MAX) {
         request->close = true;
-        return http_reply_send(request);
+        return send_reply(request);
     }
     return MHD_YES;
 }
@@ -217,7 +244,7 @@ static bool grow_body(struct http_request *request, size_t needed)
 /* A part of the body has arrived. */
 static enum MHD_Result receive(struct http_request *request, const char *data, size_t length)
 {
-    if (!request->discard && request->body_length + length > request->server->settings.max_body) {
+    if (!request->discard && request->body_length + length > request->app->settings.max_body) {
         refuse_size(request);
         request->discard = true;
     }
@@ -237,7 +264,7 @@ static enum MHD_Result receive(struct http_request *request, const char *data, s
  * clock anew, so that a slow answer is not thrown away. */
 static void run_handler(struct http_request *request)
 {
-    unsigned timeout = (unsigned)request->server->settings.idle_timeout_s;
+    unsigned timeout = (unsigned)request->app->settings.idle_timeout_s;
     http_watch_within(request->watched, 0);
     MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT, 0U);
     request->route->handler(request);
@@ -253,7 +280,6 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     const char *method, const char *version, const char *upload_data, size_t *upload_data_size,
     void **con_cls)
 {
-    (void)cls;
     (void)connection;
     (void)url;
     (void)version;
@@ -261,7 +287,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     if (!request || !request->path)
         return MHD_NO;
     if (!request->headers_seen)
-        return begin(request, method);
+        return begin(cls, request, method);
     if (request->answered)
         return MHD_YES;
     if (*upload_data_size > 0) {
@@ -271,13 +297,14 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     }
     if (!request->discard)
         run_handler(request);
-    set_deadline(request->server, request->watched, ANSWER_WITHIN);
-    return http_reply_send(request);
+    set_deadline(request->app, request->watched, ANSWER_WITHIN);
+    return send_reply(request);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
     enum MHD_RequestTerminationCode why)
 {
+    struct http_server *server = cls;
     struct http_connection *own = connection_of(connection);
     struct http_request *request = *con_cls;
     *con_cls = NULL;
@@ -285,8 +312,8 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **co
         return;
     own->request = NULL;
     if (request->headers_seen)
-        set_deadline(cls, own->watched, HEAD_WITHIN);
-    request_end(request, why != MHD_REQUEST_TERMINATED_COMPLETED_OK);
+        set_deadline(&server->app, own->watched, HEAD_WITHIN);
+    request_end(server, request, why != MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }
 
 /* Complaints about clients, which the access log covers. */
@@ -341,16 +368,16 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd
 {
     return MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION |
                                 MHD_USE_POLL | MHD_USE_ITC | MHD_USE_ERROR_LOG,
-        server->port, NULL, NULL, on_request, server,                             //
-        MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, NULL,                          //
-        MHD_OPTION_LISTEN_SOCKET, listen_fd,                                      //
-        MHD_OPTION_URI_LOG_CALLBACK, on_request_line, server,                     //
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,                      //
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,                        //
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->settings.max_connections,  //
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->settings.idle_timeout_s, //
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,      //
-        MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES,                 //
+        server->port, NULL, NULL, on_request, server,                                 //
+        MHD_OPTION_EXTERNAL_LOGGER, on_daemon_log, NULL,                              //
+        MHD_OPTION_LISTEN_SOCKET, listen_fd,                                          //
+        MHD_OPTION_URI_LOG_CALLBACK, on_request_line, server,                         //
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,                          //
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,                            //
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->app.settings.max_connections,  //
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->app.settings.idle_timeout_s, //
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,          //
+        MHD_OPTION_THREAD_STACK_SIZE, (size_t)THREAD_STACK_BYTES,                     //
         MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_END);
 }
 
@@ -360,8 +387,8 @@ static void server_free(struct http_server *server)
         return;
     pthread_cond_destroy(&server->idle);
     pthread_mutex_destroy(&server->lock);
-    free((char *)server->settings.program);
-    free((char *)server->settings.address);
+    free((char *)server->app.settings.program);
+    free((char *)server->app.settings.address);
     http_watch_stop(server->watch);
     free(server);
 }
@@ -371,17 +398,13 @@ static struct http_server *server_new(const struct http_settings *settings)
     struct http_server *server = calloc(1, sizeof *server);
     if (!server)
         return NULL;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&server->idle, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&server->idle);
     pthread_mutex_init(&server->lock, NULL);
-    server->settings = *settings;
-    server->settings.program = strdup(settings->program);
-    server->settings.address = strdup(settings->address);
+    server->app.settings = *settings;
+    server->app.settings.program = strdup(settings->program);
+    server->app.settings.address = strdup(settings->address);
     server->watch = http_watch_start();
-    if (server->settings.program && server->settings.address && server->watch)
+    if (server->app.settings.program && server->app.settings.address && server->watch)
         return server;
     server_free(server);
     return NULL;
@@ -402,7 +425,7 @@ int http_server_start(const struct http_settings *settings, struct http_server *
         return fd;
     }
     server->port = port_of(fd);
-    http_observe_start(server->settings.program, settings->pool);
+    http_metrics_start(server->app.settings.program, settings->pool);
     server->daemon = start_daemon(server, fd);
     if (!server->daemon) {
         close(fd);
@@ -420,18 +443,11 @@ uint16_t http_server_port(const struct http_server *server)
 
 static void wait_until_idle(struct http_server *server, int timeout_ms)
 {
-    struct timespec deadline;
-    clock_gettime(CLOCK_MONOTONIC, &deadline);
-    deadline.tv_sec += timeout_ms / 1000;
-    deadline.tv_nsec += (timeout_ms % 1000) * 1000000L;
-    if (deadline.tv_nsec >= 1000000000L) {
-        deadline.tv_nsec -= 1000000000L;
-        deadline.tv_sec++;
-    }
+    int64_t until_ms = clock_ms() + timeout_ms;
     pthread_mutex_lock(&server->lock);
     int error = 0;
     while (server->in_flight > 0 && !error)
-        error = pthread_cond_timedwait(&server->idle, &server->lock, &deadline);
+        error = clock_wait(&server->idle, &server->lock, until_ms);
     pthread_mutex_unlock(&server->lock);
 }
 
@@ -439,12 +455,12 @@ void http_server_stop(struct http_server *server, int timeout_ms)
 {
     if (!server)
         return;
-    atomic_store(&server->stopping, true);
+    atomic_store(&server->app.stopping, true);
     MHD_socket fd = MHD_quiesce_daemon(server->daemon);
     if (fd != MHD_INVALID_SOCKET)
         close(fd);
     wait_until_idle(server, timeout_ms);
     MHD_stop_daemon(server->daemon); /* closes what is still open and joins its threads */
-    http_observe_start(server->settings.program, NULL);
+    http_metrics_start(server->app.settings.program, NULL);
     server_free(server);
 }

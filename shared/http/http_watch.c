@@ -2,16 +2,19 @@
  * timeout is for silence only; a client that moves one byte now and then is never silent. One
  * thread sleeps until the earliest deadline and shuts those connections down that have passed
  * theirs; libmicrohttpd then sees their end and frees them. */
-#include "shared/http/http_internal.h"
+#include "shared/http/http_watch.h"
+#include "shared/base/clock.h"
 
-#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 
 struct http_watched {
     struct http_watch *watch;
     struct http_watched *next, **link;
     int fd;
-    int64_t deadline_ms; /* CLOCK_MONOTONIC; 0: none */
+    int64_t deadline_ms; /* of clock_ms(); 0: none */
 };
 
 struct http_watch {
@@ -23,17 +26,10 @@ struct http_watch {
     bool stopping;
 };
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Shuts down what is late and finds when to look again. */
 static void look(struct http_watch *watch)
 {
-    int64_t now = now_ms();
+    int64_t now = clock_ms();
     watch->wake_ms = INT64_MAX;
     for (struct http_watched *w = watch->first; w; w = w->next) {
         if (w->deadline_ms == 0)
@@ -53,13 +49,10 @@ static void *run(void *context)
     pthread_mutex_lock(&watch->lock);
     while (!watch->stopping) {
         look(watch);
-        if (watch->wake_ms == INT64_MAX) {
+        if (watch->wake_ms == INT64_MAX)
             pthread_cond_wait(&watch->changed, &watch->lock);
-            continue;
-        }
-        const struct timespec until = {
-            .tv_sec = watch->wake_ms / 1000, .tv_nsec = watch->wake_ms % 1000 * 1000000};
-        pthread_cond_timedwait(&watch->changed, &watch->lock, &until);
+        else
+            clock_wait(&watch->changed, &watch->lock, watch->wake_ms);
     }
     pthread_mutex_unlock(&watch->lock);
     return NULL;
@@ -70,11 +63,7 @@ struct http_watch *http_watch_start(void)
     struct http_watch *watch = calloc(1, sizeof *watch);
     if (!watch)
         return NULL;
-    pthread_condattr_t attributes;
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&watch->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    clock_condition_init(&watch->changed);
     pthread_mutex_init(&watch->lock, NULL);
     if (pthread_create(&watch->thread, NULL, run, watch) == 0)
         return watch;
@@ -132,7 +121,7 @@ void http_watch_within(struct http_watched *watched, int64_t timeout_ms)
     if (!watched)
         return;
     struct http_watch *watch = watched->watch;
-    int64_t deadline_ms = timeout_ms > 0 ? now_ms() + timeout_ms : 0;
+    int64_t deadline_ms = timeout_ms > 0 ? clock_ms() + timeout_ms : 0;
     pthread_mutex_lock(&watch->lock);
     watched->deadline_ms = deadline_ms;
     if (deadline_ms > 0 && deadline_ms < watch->wake_ms)

@@ -1,10 +1,10 @@
 /* Reads JSON Web Key Sets and makes of each key one that libcrypto verifies with. */
 #include "shared/http/jwks.h"
 #include "shared/base/base64.h"
+#include "shared/base/json.h"
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <jansson.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>

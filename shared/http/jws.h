@@ -6,7 +6,7 @@
 
 #include "shared/base/cleanup.h"
 
-#include <jansson.h>
+#include "shared/base/json.h"
 #include <stdbool.h>
 #include <stddef.h>
 

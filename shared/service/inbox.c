@@ -3,13 +3,14 @@
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
 #include "shared/base/webhook.h"
-#include "shared/http/http_internal.h"
 #include "shared/service/inbox_internal.h"
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define MAX_SENDERS 16
 #define SOURCE_SIZE 64

@@ -12,7 +12,7 @@
 #include "shared/http/fields.h"
 #include "shared/http/http.h"
 
-#include <jansson.h>
+#include "shared/base/json.h"
 
 struct inbox_event {
     const char *id;     /* UUID */
@@ -46,7 +46,8 @@ MUST_CHECK int inbox_fields(struct inbox_event *event, const struct field *field
  * Returns 0 or -EINVAL when one is malformed or there is none. */
 MUST_CHECK int inbox_configure(const struct inbox_route *routes, size_t count, const char *secrets);
 
-/* The handler of POST /internal/events; service_main adds the route when there are inbox routes. */
+/* The handler of POST /internal/events; service_main adds the route for a service that handles
+ * events. */
 int inbox_receive(struct http_request *request);
 
 #endif

@@ -2,6 +2,7 @@
  * handlers run. Only when an event fails is everything rolled back and done again with a savepoint
  * for each event, so that the usual case pays for none. */
 #include "shared/base/log.h"
+#include "shared/db/result.h"
 #include "shared/service/inbox_internal.h"
 
 #include <errno.h>

@@ -1,9 +1,10 @@
 /* What every service's main has in common. */
 #include "shared/service/service.h"
 
+#include "shared/base/clock.h"
 #include "shared/base/healthcheck.h"
 #include "shared/base/log.h"
-#include "shared/service/service_settings.h"
+#include "shared/service/service_internal.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -30,7 +31,7 @@ struct running {
     struct db_pool *pool;
     struct auth *auth;
     struct http_server *server;
-    struct http_route *routes; /* the service's and POST /internal/events */
+    struct http_route routes[SERVICE_MAX_ROUTES + 1]; /* the service's and POST /internal/events */
     size_t route_count;
 };
 
@@ -170,21 +171,14 @@ static int make_pool_and_auth(const struct service *service)
 
 /* SERVICE_MODE=INIT */
 
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Connects with backoff until INIT_TIMEOUT_MS is over. */
 static int wait_for_database(struct db **ret_db)
 {
-    int64_t deadline = now_ms() + running.settings.init_timeout_ms;
+    int64_t deadline = clock_ms() + running.settings.init_timeout_ms;
     int64_t pause_ms = INIT_RETRY_MIN_MS;
     int error;
     while ((error = db_acquire(running.pool, ret_db)) == -ENOTCONN) {
-        int64_t left_ms = deadline - now_ms();
+        int64_t left_ms = deadline - clock_ms();
         if (left_ms <= 0)
             break;
         pause_ms = pause_ms < left_ms ? pause_ms : left_ms;
@@ -200,7 +194,7 @@ static int apply_migrations(const struct service *service, struct db *db)
 {
     const struct migration_set *const sets[] = {
         &sql_web,
-        service->inbox_count > 0 ? &sql_inbox : NULL,
+        service_event_count(service) > 0 ? &sql_inbox : NULL,
         service->publishes ? &sql_outbox : NULL,
         service->schema,
         running.settings.demo_data ? service->demo : NULL,
@@ -238,19 +232,14 @@ static int run_init(const struct service *service)
 
 static int make_routes(const struct service *service)
 {
-    size_t count = service->route_count;
-    running.routes = calloc(count + 1, sizeof *running.routes);
-    if (!running.routes)
-        return complain(EXIT_FAILED, "out of memory");
-    if (count > 0)
-        memcpy(running.routes, service->routes, count * sizeof *running.routes);
+    size_t count = 0, events = service_event_count(service);
+    for (; count < SERVICE_MAX_ROUTES && service->routes[count].handler; count++)
+        running.routes[count] = service->routes[count];
+    if (events > 0)
+        running.routes[count++] =
+            (struct http_route){"POST", "/internal/events", HTTP_OPEN, inbox_receive};
     running.route_count = count;
-    if (service->inbox_count == 0)
-        return EXIT_DONE;
-
-    running.routes[running.route_count++] =
-        (struct http_route){"POST", "/internal/events", HTTP_OPEN, inbox_receive};
-    if (inbox_configure(service->inbox, service->inbox_count, running.settings.webhook_secrets))
+    if (events > 0 && inbox_configure(service->events, events, running.settings.webhook_secrets))
         return complain(EXIT_WRONG_USE,
             "WEBHOOK_SECRETS must be secrets of the form whsec_<base64 of 24 to 64 bytes> or "
             "SOURCE=whsec_…, separated by spaces or commas");
@@ -289,7 +278,7 @@ static int start_server(const struct service *service)
         .idle_timeout_s = (int)settings->idle_timeout_s,
         .routes = running.routes,
         .route_count = running.route_count,
-        .auth = running.auth,
+        .auth = auth_for_http(running.auth),
         .pool = running.pool,
     };
     int error = http_server_start(&http, &running.server);
@@ -368,7 +357,6 @@ static int run(const struct service *service, struct service_table *table)
 
     auth_free(running.auth);
     db_pool_free(running.pool);
-    free(running.routes);
     settings_release(table->rows, table->count, &running.settings);
     settings_release(service->settings, service->setting_count, service->settings_target);
     return status;

@@ -1,23 +1,27 @@
-/* What every service's main has in common: settings, SERVICE_MODE, pool, auth, server, signals. */
+/* What every service's main has in common: settings, SERVICE_MODE, pool, auth, server, signals. A
+ * service's main.c is one table, a struct service, and a call of service_main. */
 #ifndef SHARED_SERVICE_H
 #define SHARED_SERVICE_H
 
 #include "shared/base/settings.h"
 #include "shared/db/migrate.h"
+#include "shared/http/auth.h"
 #include "shared/http/http.h"
 #include "shared/service/inbox.h"
+
+#define SERVICE_MAX_ROUTES 16
+#define SERVICE_MAX_EVENTS 16
 
 struct service {
     const char *name; /* "order" */
     uint16_t port;    /* default of PORT */
-    const struct http_route *routes;
-    size_t route_count;
-    const struct inbox_route *inbox; /* NULL: consumes nothing */
-    size_t inbox_count;
-    bool publishes;                     /* emits events: has an outbox */
-    const struct migration_set *schema; /* its own tables, after those that shared/ needs */
-    const struct migration_set *demo;   /* applied when DEMO_DATA=true; NULL: none */
-    const struct setting *settings;     /* the service's own; NULL: none */
+    /* Both lists end with the last row that is filled. */
+    struct http_route routes[SERVICE_MAX_ROUTES];
+    struct inbox_route events[SERVICE_MAX_EVENTS]; /* handled; none: the service has no inbox */
+    bool publishes;                                /* emits events: has an outbox */
+    const struct migration_set *schema;            /* its own tables, after those of shared/ */
+    const struct migration_set *demo;              /* applied when DEMO_DATA=true; NULL: none */
+    const struct setting *settings;                /* the service's own; NULL: none */
     size_t setting_count;
     void *settings_target; /* static struct that the own settings fill */
     /* Called after migrations in INIT mode and before listening in SERVICE mode, may be NULL. A

@@ -5,6 +5,7 @@
 #define TESTS_FUZZ_FUZZ_H
 
 #include "shared/base/cleanup.h"
+#include "shared/base/hash.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -55,10 +56,7 @@ static inline char *fuzz_text(struct input *input)
 /* A number that depends on all bytes (FNV-1a): for choices that an input need not spell. */
 static inline uint64_t fuzz_hash(const uint8_t *data, size_t size)
 {
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ data[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return hash_bytes(HASH_START, data, size);
 }
 
 #endif

@@ -1,4 +1,5 @@
 /* The declared fields of a JSON body: a value that is taken is within its bounds. */
+#include "shared/base/json.h"
 #include "shared/base/money.h"
 #include "shared/base/utf8.h"
 #include "shared/http/fields.h"

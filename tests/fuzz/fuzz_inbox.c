@@ -1,6 +1,9 @@
 /* Bodies of POST /internal/events, after the signature: each is either refused with a problem
  * document, or gives events that are whole. The first line is the Content-Type. */
-#include "shared/http/http_internal.h"
+#include "shared/base/json.h"
+#include "shared/http/http_identity.h"
+#include "shared/http/http_reply.h"
+#include "shared/http/http_request.h"
 #include "shared/service/inbox_internal.h"
 #include "tests/fuzz/fuzz.h"
 

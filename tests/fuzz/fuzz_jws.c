@@ -1,5 +1,6 @@
 /* Tokens: taken apart without harm, put together again the same, and never valid, for nobody has
  * the key. */
+#include "shared/base/json.h"
 #include "shared/http/jws.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,5 +1,6 @@
 /* Amounts of money: what is read can be written and read again, and a JSON number says the same as
  * its text. */
+#include "shared/base/json.h"
 #include "shared/base/money.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,7 +1,12 @@
 /* Request lines and headers that clients send to a service: method, path, query, X-Request-Id,
  * traceparent, with a NUL between them. */
+#include "shared/base/json.h"
 #include "shared/base/utf8.h"
-#include "shared/http/http_internal.h"
+#include "shared/http/http_identity.h"
+#include "shared/http/http_query.h"
+#include "shared/http/http_reply.h"
+#include "shared/http/http_request.h"
+#include "shared/http/http_router.h"
 #include "tests/fuzz/fuzz.h"
 
 static int unused_handler(struct http_request *request)
@@ -16,8 +21,7 @@ static const struct http_route ROUTES[] = {
     {"POST", "/users/{id}/orders/{id}/confirm", HTTP_OPEN, unused_handler},
 };
 
-static struct http_server server = {
-    .settings = {.routes = ROUTES, .route_count = ARRAY_SIZE(ROUTES)}};
+static struct http_app app = {.settings = {.routes = ROUTES, .route_count = ARRAY_SIZE(ROUTES)}};
 
 /* Every refusal is a problem document. */
 static void require_problem(const struct http_request *request, int status)
@@ -113,7 +117,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     AUTO_FREE char *query = fuzz_text(&input);
     AUTO_FREE char *id = fuzz_text(&input);
     AUTO_FREE char *traceparent = fuzz_text(&input);
-    struct http_request request = {.server = &server, .method = method, .path = path};
+    struct http_request request = {.app = &app, .method = method, .path = path};
     identify(&request, id, traceparent);
     find_route(&request);
     http_reply_reset(&request);

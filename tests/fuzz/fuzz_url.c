@@ -1,8 +1,8 @@
 /* URLs of subscriptions: whatever an operator writes, the request has one request line and the
  * fields that it should have, and the allow-list judges the host that stands in it. Input: list,
  * URL, with a NUL between them. */
-#include "outbox-relay/allow.h"
-#include "outbox-relay/plain_url.h"
+#include "outbox-relay/engine/allow.h"
+#include "outbox-relay/http/url.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <strings.h>
@@ -47,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     AUTO_FREE char *prefix = NULL;
     AUTO_FREE char *host = NULL;
     bool allowed = allow_url(list, url);
-    if (plain_prefix(url, AGENT, &prefix) < 0)
+    if (url_request_prefix(url, AGENT, &prefix) < 0)
         return 0;
     require_prefix(prefix, &host);
     /* One name and no other: the host of the request has to be it. */

@@ -13,16 +13,21 @@ import requests
 from lib import process, wait
 
 STACK = process.ROOT / "scripts/stack"
+CLUSTER = process.ROOT / "scripts/pg-cluster"
 PORT_VARIABLES = ("PG_PORT", "GATEWAY_PORT", "RELAY_PORT", "AUTH_PORT", "USER_PROFILE_PORT",
                   "BILLING_PORT", "ORDER_PORT", "NOTIFICATION_PORT", "PRODUCT_PORT", "PRICE_PORT")
 
 
-def stack(*arguments, **variables):
-    """Runs it; returns exit status, standard output and standard error."""
+def run(command, **variables):
+    """Returns exit status, standard output and standard error."""
     environment = {k: v for k, v in os.environ.items() if k not in PORT_VARIABLES}
-    done = subprocess.run([STACK, *map(str, arguments)], env={**environment, **variables}, text=True,
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=180)
+    done = subprocess.run([str(word) for word in command], env={**environment, **variables}, text=True,
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=180, check=False)
     return done.returncode, done.stdout, done.stderr
+
+
+def stack(*arguments, **variables):
+    return run([STACK, *arguments], **variables)
 
 
 def assert_complaint(result, *words):
@@ -43,9 +48,10 @@ def pid_of(run_dir, part):
 
 
 @pytest.fixture(scope="module", name="running")
-def _running(tmp_path_factory):
-    """A stack of its own, as `make up FREE_PORTS=yes RUN_DIR=…` gives."""
-    run_dir = tmp_path_factory.mktemp("stack")
+def _running():
+    """A stack of its own, as `make up FREE_PORTS=yes RUN_DIR=…` gives, where other users may look."""
+    run_dir = process.directory("stack")
+    run_dir.chmod(0o755)
     status, output, errors = stack("--run-dir", run_dir, "--free-ports", "up")
     assert status == 0, output + errors
     yield run_dir
@@ -163,3 +169,104 @@ def test_a_missing_program_is_named_with_its_remedy(tmp_path):
     ((), "expected"), (("frobnicate",), "expected"), (("--run-dir", "/tmp/none-here", "status"), "make up")])
 def test_wrong_use(arguments, word):
     assert_complaint(stack(*arguments), word)
+
+
+# ---- Whether the server runs ----
+# Root's server runs as user postgres, whose processes not even root can look into everywhere.
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="as any other user, the server is the caller's own")
+
+# As an ordinary container gives it: root, but not the right to trace.
+UNTRACED = ["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace"]
+# Where nobody can see, or may stop, the server.
+BLIND = {
+    "another user": ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups"],
+    "another container": ["unshare", "--pid", "--fork", "--mount-proc"],
+}
+
+
+def assert_server_runs(run_dir):
+    assert run(["psql", settings(run_dir)["ORDER_DSN"], "-Atc", "select 1"])[:2] == (0, "1\n")
+
+
+@as_root
+@pytest.mark.parametrize("command,said", [("status", "postgres      ready"), ("up", "already runs")])
+def test_the_server_is_known_to_run_without_the_right_to_trace(running, command, said):
+    status, output, errors = run([*UNTRACED, STACK, "--run-dir", running, command])
+    assert (status, errors) == (0, "") and said in output
+
+
+@as_root
+@pytest.mark.parametrize("command", ["status", "up", "down", "wipe"])
+@pytest.mark.parametrize("view", BLIND)
+def test_a_server_that_cannot_be_seen_is_left_alone(running, view, command):
+    if run([*BLIND[view], "true"])[0] != 0:
+        pytest.skip(f"{' '.join(BLIND[view])} is not allowed here")
+    before = pid_of(running, "order")
+    result = run([*BLIND[view], STACK, "--run-dir", running, command])
+    assert_complaint(result, str(running))
+    assert "stopped" not in [line.split()[1] for line in result[1].splitlines() if line.startswith("postgres")]
+    assert_server_runs(running)
+    assert pid_of(running, "order") == before and Path(f"/proc/{before}").exists()
+
+
+@pytest.fixture(name="cluster")
+def _cluster():
+    """The directory of a running cluster."""
+    directory = process.directory("cluster")
+    status, output, errors = run([CLUSTER, "start", directory])
+    assert status == 0, output + errors
+    yield directory
+    if directory.exists():
+        assert run([CLUSTER, "drop", directory])[0] == 0
+
+
+def pid_file(cluster):
+    return Path((cluster / "pg-home").read_text().strip()) / "data/postmaster.pid"
+
+
+def has_ended(pid):
+    """Also when its parent has not looked yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@as_root
+@pytest.mark.parametrize("wrapper,variables", [(UNTRACED, {}), ([], {"PG_USER": "nobody"})])
+def test_a_running_server_is_stopped_before_its_data_goes(cluster, wrapper, variables):
+    server = int(pid_file(cluster).read_text().split()[0])
+    assert not has_ended(server)
+    assert run([*wrapper, CLUSTER, "env", cluster], **variables)[0] == 0
+    assert run([*wrapper, CLUSTER, "drop", cluster], **variables) == (0, "", "")
+    wait.until(lambda: has_ended(server), 10, "the server to end")
+    assert not cluster.exists()
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_pid_that_is_another_programs_by_now_is_no_server(cluster, ended):
+    file = pid_file(cluster)
+    user = ["setpriv", "--reuid", file.owner(), "--regid", file.group(), "--clear-groups"]
+    assert run([CLUSTER, "stop", cluster, "immediate"])[0] == 0
+    bystander = process.start([*(user if os.geteuid() == 0 else []), sys.executable, "-c", "input()"],
+                              stdin=subprocess.PIPE, cwd="/")
+    try:
+        file.write_text(f"{bystander.pid}\n{file.parent}\n0\n1\n/nowhere\n")
+        if ended:
+            bystander.kill()
+            wait.until(lambda: has_ended(bystander.pid), 10, "the bystander to end")
+        assert_complaint(run([CLUSTER, "env", cluster]), "does not run")
+        assert run([CLUSTER, "drop", cluster])[0] == 0
+        assert ended or bystander.poll() is None
+    finally:
+        process.stop(bystander)
+
+
+def test_data_stays_where_the_servers_own_tool_cannot_tell(cluster):
+    file = pid_file(cluster)
+    assert run([CLUSTER, "stop", cluster])[0] == 0
+    file.write_text("")
+    assert_complaint(run([CLUSTER, "drop", cluster]), "can't tell", "postmaster.pid")
+    assert (file.parent / "PG_VERSION").exists()
+    file.unlink()

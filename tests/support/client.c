@@ -1,6 +1,7 @@
 /* An HTTP client for tests, on libcurl. */
 #include "tests/support/client.h"
 #include "shared/base/cleanup.h"
+#include "shared/base/json.h"
 
 #include <curl/curl.h>
 #include <setjmp.h>

@@ -2,6 +2,7 @@
 #include "tests/support/database.h"
 #include "shared/base/cleanup.h"
 
+#include <libpq-fe.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

@@ -1,7 +1,8 @@
 /* See http_fixture.h. */
 #include "tests/support/http_fixture.h"
-#include "shared/http/http_internal.h"
+#include "shared/base/json.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -15,14 +15,33 @@
 
 #include <cmocka.h>
 
-int raw_connect(uint16_t port)
+/* Returns the connection, or a negative errno. */
+static int try_connect(uint16_t port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    int error = -errno;
+    close(fd);
+    return error;
+}
+
+int raw_connect(uint16_t port)
+{
+    int fd = try_connect(port);
+    assert_true(fd >= 0);
     return fd;
+}
+
+int raw_is_refused(uint16_t port)
+{
+    int fd = try_connect(port);
+    if (fd >= 0)
+        close(fd);
+    return fd == -ECONNREFUSED;
 }
 
 size_t raw_send(int fd, const char *bytes, size_t length)

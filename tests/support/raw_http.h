@@ -15,7 +15,8 @@ struct raw_response {
     size_t length;      /* of the body */
 };
 
-int raw_connect(uint16_t port); /* to 127.0.0.1; fails the test when refused */
+int raw_connect(uint16_t port);    /* to 127.0.0.1; fails the test when refused */
+int raw_is_refused(uint16_t port); /* whether nobody listens there any more */
 /* Sends all, or as much as the peer takes before it closes. Returns the number of bytes sent. */
 size_t raw_send(int fd, const char *bytes, size_t length);
 size_t raw_send_text(int fd, const char *text);

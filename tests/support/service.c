@@ -28,7 +28,7 @@ void test_service_start(struct test_service *service, const struct migration_set
         .idle_timeout_s = 5,
         .routes = routes,
         .route_count = route_count,
-        .auth = auth,
+        .auth = auth ? auth_for_http(auth) : NULL,
         .pool = service->pool,
     };
     assert_int_equal(http_server_start(&settings, &service->server), 0);

@@ -3,6 +3,7 @@
 #define TESTS_SUPPORT_SERVICE_H
 
 #include "shared/db/migrate.h"
+#include "shared/http/auth.h"
 #include "shared/http/http.h"
 #include "tests/support/client.h"
 

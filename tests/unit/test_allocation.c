@@ -1,17 +1,19 @@
 /* No memory: each allocation of what reads and writes in the relay and in the services fails once.
  * Nothing may crash, leak (make asan), or look like success. Left out is what aborts by design: the
  * heap of timers, the table of parked keys, the list of answers that PostgreSQL owes. */
-#include "outbox-relay/allow.h"
-#include "outbox-relay/chunk.h"
-#include "outbox-relay/cloudevent.h"
-#include "outbox-relay/partial.h"
-#include "outbox-relay/plain_url.h"
-#include "outbox-relay/signer.h"
-#include "outbox-relay/statements.h"
-#include "outbox-relay/transport.h"
+#include "outbox-relay/engine/allow.h"
+#include "outbox-relay/engine/statements.h"
+#include "outbox-relay/engine/verdict.h"
+#include "outbox-relay/event/cloudevent.h"
+#include "outbox-relay/event/read_result.h"
+#include "outbox-relay/http/transport.h"
+#include "outbox-relay/http/url.h"
 #include "shared/base/webhook.h"
 #include "shared/http/fields.h"
-#include "shared/http/http_internal.h"
+#include "shared/http/http_query.h"
+#include "shared/http/http_reply.h"
+#include "shared/http/http_request.h"
+#include "shared/http/http_router.h"
 #include "shared/http/jws.h"
 #include "shared/service/inbox_internal.h"
 #include "tests/support/failing.h"
@@ -67,25 +69,25 @@ static PGresult *one_event(void)
     return result;
 }
 
-static void make_chunk(void)
+static void make_a_read_result(void)
 {
-    struct chunk *chunk = chunk_new(one_event(), one_event());
-    assert_int_equal(chunk == NULL, failing_has_failed());
-    if (chunk)
-        assert_int_equal(chunk->count, 2);
-    chunk_unref(chunk);
+    struct read_result *read = read_result_new(one_event(), one_event());
+    assert_int_equal(read == NULL, failing_has_failed());
+    if (read)
+        assert_int_equal(read->count, 2);
+    read_result_unref(read);
 }
 
 static void read_failures(const char *body)
 {
-    struct partial partial = {0};
+    struct failed_list failed = {0};
     struct response response = {
         .outcome = RESPONSE_STATUS, .status = 200, .body = body, .body_length = strlen(body)};
-    enum verdict verdict = partial_parse(&response, &partial, VERDICT_DELIVERED);
+    enum verdict verdict = judge_failed_list(&response, VERDICT_DELIVERED, &failed);
     /* Refused for now: else an event that failed would be taken for delivered. */
     assert_int_equal(verdict, failing_has_failed() ? VERDICT_REFUSED : VERDICT_DELIVERED);
-    assert_int_equal(partial.count, failing_has_failed() ? 0 : 1);
-    partial_release(&partial);
+    assert_int_equal(failed.count, failing_has_failed() ? 0 : 1);
+    failed_list_release(&failed);
 }
 
 static void read_a_list_of_failures(void)
@@ -101,7 +103,7 @@ static void read_an_escaped_list_of_failures(void)
 static void make_a_request_line(void)
 {
     char *prefix = NULL;
-    int ret = plain_prefix("http://a.example:8080/events?x=1", "agent", &prefix);
+    int ret = url_request_prefix("http://a.example:8080/events?x=1", "agent", &prefix);
     assert_int_equal(ret < 0, failing_has_failed());
     assert_int_equal(prefix == NULL, ret < 0);
     free(prefix);
@@ -117,9 +119,9 @@ static void check_a_url(void)
 static void make_a_signer(void)
 {
     static const struct webhook_key key = {.length = 32};
-    struct signer *signer = signer_new(&key, 1);
+    struct webhook_signer *signer = webhook_signer_new(&key, 1);
     assert_int_equal(signer == NULL, failing_has_failed());
-    signer_free(signer);
+    webhook_signer_free(signer);
 }
 
 static void on_done(void *context, const struct response *response)
@@ -188,8 +190,7 @@ static int unused_handler(struct http_request *request)
 }
 
 static const struct http_route ROUTES[] = {{"GET", "/products/{id}", HTTP_OPEN, unused_handler}};
-static struct http_server server = {
-    .settings = {.routes = ROUTES, .route_count = ARRAY_SIZE(ROUTES)}};
+static struct http_app app = {.settings = {.routes = ROUTES, .route_count = ARRAY_SIZE(ROUTES)}};
 
 static void release(struct http_request *request)
 {
@@ -219,7 +220,7 @@ static void parse_a_query(void)
 static void refuse_a_path(void)
 {
     struct http_request request = {
-        .server = &server, .request_id = "r", .method = "PUT", .path = (char *)"/products/1"};
+        .app = &app, .request_id = "r", .method = "PUT", .path = (char *)"/products/1"};
     assert_status(&request, http_route_find(&request), 405);
     release(&request);
 }
@@ -229,7 +230,7 @@ static void refuse_a_field(void)
     int64_t number;
     const struct field fields[] = {{"number", FIELD_INT, false, 1, 2, &number}};
     struct http_request request = {
-        .server = &server, .request_id = "r", .body = (char *)"{\"number\":3}", .body_length = 12};
+        .app = &app, .request_id = "r", .body = (char *)"{\"number\":3}", .body_length = 12};
     json_t *object = NULL;
     int status = http_json_body(&request, false, &object);
     if (status == 0)
@@ -240,7 +241,7 @@ static void refuse_a_field(void)
 
 static void refuse_a_huge_number(void)
 {
-    struct http_request request = {.server = &server,
+    struct http_request request = {.app = &app,
         .request_id = "r",
         .body = (char *)"{\"number\":99999999999999999999}",
         .body_length = 31};
@@ -299,7 +300,7 @@ static const struct scenario {
     void (*run)(void);
 } SCENARIOS[] = {
     {"events are written", add_events},
-    {"a chunk is made", make_chunk},
+    {"a read result is made", make_a_read_result},
     {"a list of failures is read", read_a_list_of_failures},
     {"an escaped list of failures is read", read_an_escaped_list_of_failures},
     {"a request line is made", make_a_request_line},

@@ -1,8 +1,10 @@
 /* Declared JSON fields: what is taken, what is refused and how it is named, and any bytes at all.
  */
+#include "shared/base/json.h"
 #include "shared/base/money.h"
 #include "shared/http/fields.h"
-#include "shared/http/http_internal.h"
+#include "shared/http/http_reply.h"
+#include "shared/http/http_request.h"
 
 #include <errno.h>
 #include <setjmp.h>

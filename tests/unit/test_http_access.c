@@ -1,5 +1,6 @@
 /* Who may call a route, by tokens over real sockets. */
 #include "shared/base/log.h"
+#include "shared/http/auth.h"
 #include "shared/http/http.h"
 #include "tests/support/raw_http.h"
 #include "tests/support/tokens.h"
@@ -50,7 +51,7 @@ static int start(void **state)
         .idle_timeout_s = 5,
         .routes = ROUTES,
         .route_count = ARRAY_SIZE(ROUTES),
-        .auth = auth,
+        .auth = auth_for_http(auth),
     };
     return auth && key ? http_server_start(&settings, &server) : -1;
 }

@@ -1,7 +1,6 @@
 /* Clients that misbehave towards the HTTP server, over real sockets: garbage, bodies without end,
  * silence, slowness, leaving in the middle, too many at once. */
 #include "shared/base/log.h"
-#include "shared/http/http_internal.h"
 #include "tests/support/http_fixture.h"
 #include "tests/support/raw_http.h"
 

@@ -1,5 +1,9 @@
 /* Finding the route by the raw path: ids, precedence, methods, and paths meant to trick. */
-#include "shared/http/http_internal.h"
+#include "shared/http/http_identity.h"
+#include "shared/http/http_query.h"
+#include "shared/http/http_reply.h"
+#include "shared/http/http_request.h"
+#include "shared/http/http_router.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -25,14 +29,13 @@ static const struct http_route ROUTES[] = {
     {"PUT", "/manage/prices/{id}", HTTP_OPEN, unused_handler},
 };
 
-static struct http_server server = {
-    .settings = {.routes = ROUTES, .route_count = ARRAY_SIZE(ROUTES)}};
+static struct http_app app = {.settings = {.routes = ROUTES, .route_count = ARRAY_SIZE(ROUTES)}};
 
 /* The status (0: found) for a request line; the request is to be released by the caller. */
 static int route(struct http_request *request, const char *method, const char *path)
 {
     memset(request, 0, sizeof *request);
-    request->server = &server;
+    request->app = &app;
     request->method = method;
     request->path = strdup(path);
     assert_non_null(request->path);

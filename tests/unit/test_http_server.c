@@ -1,11 +1,12 @@
 /* The HTTP server over real sockets: answers, refusals, metrics, stopping. Clients that misbehave
  * are in test_http_clients.c. */
+#include "shared/base/json.h"
 #include "shared/base/log.h"
-#include "shared/http/http_internal.h"
 #include "tests/support/http_fixture.h"
 #include "tests/support/raw_http.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -243,7 +244,7 @@ static void stopping_is_graceful(void **state)
     gate_await(1);
 
     pthread_create(&stopper, NULL, stop_in_thread, NULL);
-    while (!atomic_load(&server->stopping))
+    while (!raw_is_refused(port))
         sched_yield();
     raw_send_text(idle, "GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n");
     raw_receive(idle, 0, &response);

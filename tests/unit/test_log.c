@@ -2,6 +2,7 @@
 #include "shared/base/log.h"
 
 #include "shared/base/cleanup.h"
+#include "shared/base/json.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
 /* Money: text and JSON to cents and back. */
+#include "shared/base/json.h"
 #include "shared/base/money.h"
 
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* The cursor against a model of PostgreSQL's transactions: random begins, ids, commits, rollbacks,
  * snapshots, marks, cut reads and restarts. Whatever the order, every committed event is read, and
  * read once unless a restart went back. */
-#include "outbox-relay/cursor.h"
-#include "outbox-relay/retry.h"
+#include "outbox-relay/base/backoff.h"
+#include "outbox-relay/engine/cursor.h"
 
 #include <inttypes.h>
 #include <setjmp.h>
@@ -124,7 +124,7 @@ static void take(int64_t id)
         assert_true(w.again[id]);
 }
 
-/* Reads up to `limit` late and `limit` new rows, as reader.c does, or stops after `stop` of them as
+/* Reads up to `limit` late and `limit` new rows, as tick.c does, or stops after `stop` of them as
  * if the rest had not been settled, which the cursor must be able to express. */
 static void read_once(size_t limit, size_t stop)
 {

@@ -1,13 +1,12 @@
-/* The small parts of the relay: retry schedule, verdicts, parked keys, allow-list, partial answers,
- * CloudEvents, signatures. */
-#include "outbox-relay/allow.h"
-#include "outbox-relay/chunk.h"
-#include "outbox-relay/cloudevent.h"
-#include "outbox-relay/keyset.h"
-#include "outbox-relay/partial.h"
-#include "outbox-relay/retry.h"
-#include "outbox-relay/secret.h"
-#include "outbox-relay/signer.h"
+/* The small parts of the relay: retry schedule, verdicts, parked keys, allow-list, lists of failed
+ * events, CloudEvents, secrets. */
+#include "outbox-relay/base/backoff.h"
+#include "outbox-relay/engine/allow.h"
+#include "outbox-relay/engine/keyset.h"
+#include "outbox-relay/engine/secret.h"
+#include "outbox-relay/engine/verdict.h"
+#include "outbox-relay/event/cloudevent.h"
+#include "outbox-relay/http/retry_after.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -173,14 +172,14 @@ static void urls_are_allowed_by_host(void **state)
             fail_msg("\"%s\" %s", cases[i].list, cases[i].url);
 }
 
-/* ---- Partial answers ---- */
+/* ---- Lists of failed events ---- */
 
-static enum verdict parse(const char *body, enum verdict verdict, struct partial *partial)
+static enum verdict parse(const char *body, enum verdict verdict, struct failed_list *failed)
 {
     struct response response = {
         .outcome = RESPONSE_STATUS, .status = 200, .body = body, .body_length = strlen(body)};
-    *partial = (struct partial){0};
-    return partial_parse(&response, partial, verdict);
+    *failed = (struct failed_list){0};
+    return judge_failed_list(&response, verdict, failed);
 }
 
 static void lists_of_failures_are_read(void **state)
@@ -190,18 +189,18 @@ static void lists_of_failures_are_read(void **state)
     static const char list[] = "{\"failed\":[{\"id\":\"019A0000-0000-7000-8000-000000000009\","
                                "\"error\":\"no\",\"permanent\":true},"
                                "{\"id\":\"019a0000-0000-7000-8000-00000000000a\"}]}";
-    struct partial partial;
+    struct failed_list failed;
     (void)state;
     for (enum verdict verdict = VERDICT_DELIVERED; verdict <= VERDICT_REFUSED; verdict++) {
-        assert_int_equal(parse(list, verdict, &partial), VERDICT_DELIVERED);
-        assert_int_equal(partial.count, 2);
-        const struct partial_entry *entry = partial_find(&partial, uuid);
+        assert_int_equal(parse(list, verdict, &failed), VERDICT_DELIVERED);
+        assert_int_equal(failed.count, 2);
+        const struct failed_event *entry = failed_list_find(&failed, uuid);
         assert_non_null(entry);
         assert_string_equal(entry->error, "no");
         assert_true(entry->permanent);
-        assert_false(partial.entries[1].permanent);
-        assert_null(partial_find(&partial, (const unsigned char *)"0123456789abcdef"));
-        partial_release(&partial);
+        assert_false(failed.entries[1].permanent);
+        assert_null(failed_list_find(&failed, (const unsigned char *)"0123456789abcdef"));
+        failed_list_release(&failed);
     }
 }
 
@@ -212,22 +211,22 @@ static void other_answers_stay_what_they_are(void **state)
         "{\"f\\u0061iled\":1}", "{\"failed\":[],\"failed\":[1]}"};
     static const char *const NONE_FAILED[] = {
         "{\"done\":3,\"failed\":0}", "{\"failed\":null}", "{\"failed\":false}"};
-    struct partial partial;
+    struct failed_list failed;
     (void)state;
-    assert_int_equal(parse("", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
-    assert_int_equal(parse("<html>", VERDICT_REFUSED, &partial), VERDICT_REFUSED);
-    assert_int_equal(parse("C:\\>", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
+    assert_int_equal(parse("", VERDICT_DELIVERED, &failed), VERDICT_DELIVERED);
+    assert_int_equal(parse("<html>", VERDICT_REFUSED, &failed), VERDICT_REFUSED);
+    assert_int_equal(parse("C:\\>", VERDICT_DELIVERED, &failed), VERDICT_DELIVERED);
     for (size_t i = 0; i < ARRAY_SIZE(NONE_FAILED); i++)
-        assert_int_equal(parse(NONE_FAILED[i], VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
-    assert_int_equal(parse("{\"failed\":[]}", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
-    partial_release(&partial);
+        assert_int_equal(parse(NONE_FAILED[i], VERDICT_DELIVERED, &failed), VERDICT_DELIVERED);
+    assert_int_equal(parse("{\"failed\":[]}", VERDICT_DELIVERED, &failed), VERDICT_DELIVERED);
+    failed_list_release(&failed);
     /* A refusal that names nobody delivers nothing. */
-    assert_int_equal(parse("{\"failed\":[]}", VERDICT_REFUSED, &partial), VERDICT_REFUSED);
+    assert_int_equal(parse("{\"failed\":[]}", VERDICT_REFUSED, &failed), VERDICT_REFUSED);
     assert_int_equal(
-        parse("{\"x\":\"\\\"failed\\\"\"}", VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
+        parse("{\"x\":\"\\\"failed\\\"\"}", VERDICT_DELIVERED, &failed), VERDICT_DELIVERED);
     for (size_t i = 0; i < ARRAY_SIZE(UNREADABLE); i++) {
-        assert_int_equal(parse(UNREADABLE[i], VERDICT_DELIVERED, &partial), VERDICT_REFUSED);
-        assert_null(partial.json);
+        assert_int_equal(parse(UNREADABLE[i], VERDICT_DELIVERED, &failed), VERDICT_REFUSED);
+        assert_null(failed.json);
     }
 }
 
@@ -235,19 +234,19 @@ static void escapes_do_not_hide_a_list(void **state)
 {
     static const char list[] =
         "{\"f\\u0061iled\":[{\"id\":\"019a0000-0000-7000-8000-00000000000a\"}]}";
-    struct partial partial;
+    struct failed_list failed;
     (void)state;
-    assert_int_equal(parse(list, VERDICT_DELIVERED, &partial), VERDICT_DELIVERED);
-    assert_int_equal(partial.count, 1);
-    partial_release(&partial);
+    assert_int_equal(parse(list, VERDICT_DELIVERED, &failed), VERDICT_DELIVERED);
+    assert_int_equal(failed.count, 1);
+    failed_list_release(&failed);
 }
 
 static enum verdict parse_cut(const char *body)
 {
-    struct partial partial;
-    return partial_parse(
+    struct failed_list failed;
+    return judge_failed_list(
         &(struct response){.status = 200, .body = body, .body_length = strlen(body), .cut = true},
-        &partial, VERDICT_DELIVERED);
+        VERDICT_DELIVERED, &failed);
 }
 
 /* What was dropped may have been a list. */
@@ -339,36 +338,7 @@ static void keys_have_two_parts(void **state)
     assert_int_not_equal(event_key(TEXT("ab"), TEXT("")), event_key(TEXT(""), TEXT("ab")));
 }
 
-/* ---- Signatures ---- */
-
-static void signatures_are_those_of_the_library(void **state)
-{
-    struct webhook_key keys[2];
-    char text[SIGNER_TEXT_SIZE], wanted[2][WEBHOOK_SIGNATURE_SIZE], body[300];
-    (void)state;
-    assert_int_equal(webhook_key_parse("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", &keys[0]), 0);
-    assert_int_equal(
-        webhook_key_parse(
-            "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-            "AAAAAAAAAAAAAAAA==",
-            &keys[1]),
-        0);
-    assert_int_equal(keys[1].length, 64);
-    memset(body, 'x', sizeof(body));
-    struct signer *signer = signer_new(keys, 2);
-    for (size_t length = 0; length <= sizeof(body); length++) {
-        signer_sign(signer, "id", 1700000000, body, length, text);
-        for (int i = 0; i < 2; i++)
-            assert_int_equal(webhook_sign(&keys[i], "id", 1700000000, body, length, wanted[i]), 0);
-        char both[2 * WEBHOOK_SIGNATURE_SIZE];
-        snprintf(both, sizeof(both), "%s %s", wanted[0], wanted[1]);
-        assert_string_equal(text, both);
-        assert_int_equal(
-            webhook_verify(&keys[1], 1, "id", "1700000000", text, body, length, 1700000000), 0);
-    }
-    signer_free(signer);
-    signer_free(NULL);
-}
+/* ---- Secrets ---- */
 
 static void secrets_come_from_three_places(void **state)
 {
@@ -411,7 +381,6 @@ int main(void)
         cmocka_unit_test(moments_before_1970_and_across_seconds),
         cmocka_unit_test(members_are_found),
         cmocka_unit_test(keys_have_two_parts),
-        cmocka_unit_test(signatures_are_those_of_the_library),
         cmocka_unit_test(secrets_come_from_three_places),
     };
     return cmocka_run_group_tests_name("relay parts", tests, NULL, NULL);

@@ -1,6 +1,6 @@
 /* Requests against a receiver whose every move is scripted: what is sent, how answers and broken
  * connections are taken, when a connection is used again. */
-#include "outbox-relay/transport.h"
+#include "outbox-relay/http/transport.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -366,8 +366,8 @@ static void retry_after_has_two_forms(void **state)
         {"HTTP/1.1 408 Late\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", 120, 120},
         {"HTTP/1.1 425 Early\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", 120, 120},
         {"HTTP/1.1 502 Lost\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", 120, 120},
-        {"HTTP/1.1 404 No\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", -1, -1},
-        {"HTTP/1.1 500 No\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", -1, -1},
+        {"HTTP/1.1 404 No\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", 120, 120},
+        {"HTTP/1.1 500 No\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", 120, 120},
         {"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", -1, -1},
     };
     (void)state;
@@ -428,7 +428,7 @@ static void a_transfer_can_be_broken_off(void **state)
     played();
 }
 
-#define PLAIN(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+#define BY_HTTP1(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 #define BY_LIBCURL(test) \
     { \
 #test " by libcurl", test, set_up_by_libcurl, tear_down, NULL \
@@ -437,18 +437,18 @@ static void a_transfer_can_be_broken_off(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAIN(the_request_is_as_agreed),
-        PLAIN(a_connection_is_kept),
-        PLAIN(a_connection_is_not_kept),
-        PLAIN(a_stale_connection_is_no_failure),
-        PLAIN(a_fresh_connection_that_breaks_is_a_failure),
-        PLAIN(a_broken_answer_is_a_failure),
-        PLAIN(nobody_listens),
-        PLAIN(no_answer_is_waited_for_so_long),
-        PLAIN(retry_after_has_two_forms),
-        PLAIN(large_bodies_are_sent),
-        PLAIN(an_early_answer_counts),
-        PLAIN(a_transfer_can_be_broken_off),
+        BY_HTTP1(the_request_is_as_agreed),
+        BY_HTTP1(a_connection_is_kept),
+        BY_HTTP1(a_connection_is_not_kept),
+        BY_HTTP1(a_stale_connection_is_no_failure),
+        BY_HTTP1(a_fresh_connection_that_breaks_is_a_failure),
+        BY_HTTP1(a_broken_answer_is_a_failure),
+        BY_HTTP1(nobody_listens),
+        BY_HTTP1(no_answer_is_waited_for_so_long),
+        BY_HTTP1(retry_after_has_two_forms),
+        BY_HTTP1(large_bodies_are_sent),
+        BY_HTTP1(an_early_answer_counts),
+        BY_HTTP1(a_transfer_can_be_broken_off),
         BY_LIBCURL(a_connection_is_kept),
         BY_LIBCURL(a_stale_connection_is_no_failure),
         BY_LIBCURL(nobody_listens),

@@ -1,5 +1,6 @@
 /* The inbox over HTTP against a real database: effects, duplicates, partial failures of a batch,
  * conflicts, a database that is away. What it refuses is in test_inbox_refusals.c. */
+#include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/base/metrics.h"
 #include "shared/service/inbox.h"

@@ -1,4 +1,5 @@
 /* Emitting from C: an event is there if and only if its transaction committed. */
+#include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/db/migrate.h"
 #include "shared/db/outbox.h"

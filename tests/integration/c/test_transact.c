@@ -1,6 +1,8 @@
 /* Requests in transactions: idempotency keys under repetition, concurrency and abuse, and what a
  * client gets when the database is away. */
+#include "shared/base/json.h"
 #include "shared/base/log.h"
+#include "shared/db/result.h"
 #include "shared/http/http.h"
 #include "tests/support/client.h"
 #include "tests/support/database.h"

@@ -78,7 +78,7 @@ def test_status_check_is_for_monitoring(run, billing):
     wait.until(lambda: run.value("select lag_seconds from outbox.status") > 0, 10, "some lag")
     problems = run("status", billing, "--check", "--max-lag", "0", status=1, stream="stdout")
     assert [line.split(": ")[-1].split(" ", 1)[-1] for line in problems.splitlines()] == [
-        "relay is active", "503", "dead events", "s behind"]
+        "active relay", "503", "dead event", "s behind"]
 
 
 def test_a_secret_comes_from_a_file(run, billing, tmp_path):
@@ -93,10 +93,10 @@ def test_a_secret_comes_from_a_file(run, billing, tmp_path):
 
 
 @pytest.mark.parametrize("content, told", [
-    ("", "it is empty"), ("\n", "has no secret"), ("hidden\n", "has no secret"),
+    ("", " is empty"), ("\n", "has no secret"), ("hidden\n", "has no secret"),
     ("whsec_QUJD\n", "has no secret"), ("whsec_" + "QUJD" * 22 + "\n", "has no secret"),
     ("whsec_" + "Q" * 43 + "\n", "has no secret")])
-def test_a_file_without_a_secret_is_wrong_use(run, tmp_path, content, told):
+def test_a_file_without_a_secret_is_a_usage_error(run, tmp_path, content, told):
     file = tmp_path / "secret"
     file.write_text(content, encoding="ascii")
     error = run("subscribe", "x", "--url", NOWHERE, "--secret-file", str(file), status=2)
@@ -108,7 +108,7 @@ def test_a_secret_comes_from_the_environment(run, monkeypatch):
     secret = "whsec_" + "QUJE" * 11
     monkeypatch.setenv("OUTBOX_SUBSCRIPTION_SECRET", "hidden")
     error = run("subscribe", "x", "--url", NOWHERE, status=2)
-    assert "$OUTBOX_SUBSCRIPTION_SECRET has neither" in error and "hidden" not in error
+    assert "OUTBOX_SUBSCRIPTION_SECRET must be a secret" in error and "hidden" not in error
     for value in (secret, "env:OTHER", "file:/run/secret"):
         monkeypatch.setenv("OUTBOX_SUBSCRIPTION_SECRET", value)
         assert run.one("subscribe", "x", "--url", NOWHERE)["new_secret"] is None
@@ -135,7 +135,7 @@ def test_types_may_be_in_any_language(run):
 
 def test_status_tells_the_lag_and_who_is_active(run, billing):
     run.emit("1")
-    assert "relay: none was here yet" in run("status")
+    assert "no active relay; none has run yet" in run("status")
     [row] = run.json("status", billing)
     assert (row["lag_events"], row["state"], row["breaker"]) == (1, "active", "closed")
     assert "no subscription \"nobody\"" in run("status", "nobody", status=1)
@@ -188,13 +188,29 @@ def test_a_dead_event_can_be_seen_redriven_and_skipped(run, billing):
     run.park(billing, event, "dead")
     shown = run("dead")
     assert event in shown and "it says" in shown and "\x1b" not in shown
-    assert run("redrive", billing, event) == "1 dead event will be tried again\n"
+    assert run("redrive", billing, event) == "1 dead event will be retried\n"
     assert run.json("dead") == []
     assert run.json("dead", "--all")[0]["status"] == "retrying"
-    assert "is given up" in run("skip", billing, event)
-    assert "not parked" in run("skip", billing, event, status=1)
-    assert "not dead" in run("redrive", billing, event, status=1)
-    assert run("redrive", billing, "--all") == "0 dead events will be tried again\n"
+    assert "is skipped" in run("skip", billing, event)
+    assert "is not parked in subscription billing: " in run("skip", billing, event, status=1)
+    assert "is not dead in subscription billing: " in run("redrive", billing, event, status=1)
+    assert run("redrive", billing, "--all") == "0 dead events will be retried\n"
+
+
+@pytest.mark.parametrize("status, told", [
+    (None, "it waits for its first attempt"),
+    ("delivered", "it was delivered or skipped; replay delivers retained events again"),
+    ("retrying", "it is being retried, next at 20"),
+    ("blocked", "it is blocked behind an earlier event of its key; skip gives up on it")])
+def test_redrive_says_what_became_of_an_event_that_is_not_dead(run, billing, status, told):
+    event = run.emit("6")
+    if status == "delivered":
+        run.pg.query(run.database, "update outbox.subscription set position = 1000,"
+                     " floor = 1000, deep_floor = 1000")
+    elif status:
+        run.park(billing, event, status)
+    assert told in run("redrive", billing, event, status=1)
+    assert "there is no such event" in run("redrive", billing, NO_EVENT, status=1)
 
 
 def test_replay_sets_the_cursor_back(run, billing):
@@ -218,7 +234,7 @@ def test_pause_and_resume(run, billing):
 
 def test_a_disabled_subscription_is_not_paused(run, billing):
     run.pg.query(run.database, "update outbox.subscription set state = 'disabled'")
-    assert "is disabled and stays so" in run("pause", billing, status=1)
+    assert "is disabled, so nothing is sent" in run("pause", billing, status=1)
     assert run.json("status")[0]["state"] == "disabled"
     run("resume", billing)
     assert run.json("status")[0]["state"] == "active"
@@ -228,7 +244,7 @@ def test_times_that_are_none_are_named(run, billing):
     before = run.json("secrets", billing)
     for wrong in ("rubbish", "", "-3 days", "1 day -25 hours", "999999999 years"):
         error = run("secrets", billing, "--rotate", "--overlap", wrong, status=2)
-        assert f'--overlap: "{wrong}" is not a time of some length' in error
+        assert f'--overlap: "{wrong}" is not a length of time' in error
         assert error.count("\n") == 1
     with pytest.raises(psycopg2.Error, match="overlap must not be negative"):
         run.value(f"select outbox.rotate_secret('{billing}', overlap => '-3 days')")
@@ -294,18 +310,25 @@ def test_run_shows_on_a_terminal_what_waits(run, billing):
         os.close(theirs)
 
 
-WRONG_USE = [
+USAGE_ERRORS = [
     (["run", "--source", "a=host=x foo=bar"], "source a: invalid connection option \"foo\""),
     (["run", "--source", "a=host=x user"], "missing \"=\" after \"user\""),
     (["run", "--source", "a=postgresql://u:hidden@[::1/shop"], "matching \"]\" in IPv6 host address"),
     (["status", "--source", "postgres://u:hidden@x/?foo=bar"], "invalid URI query parameter"),
     (["status", "--source", "host=x foo=bar"], "--source: invalid connection option \"foo\""),
-    ([], "a command is missing"),
-    (["frob"], "no command \"frob\""),
-    (["subscribe"], "an argument is missing"),
-    (["status", "--check", "--watch"], "--check excludes"),
-    (["status", "--max-lag", "5"], "goes with --check"),
-    (["status", "--interval", "5"], "goes with --watch"),
+    (["run", "--source", "host=127.0.0.1 dbname=x"], "a source needs a name: write NAME=DSN"),
+    (["run", "--source", "postgres://u:hidden@x/y?sslmode=require"], "a source needs a name"),
+    (["run", "--source", "a b=host=x"], "the source name \"a b\" must be"),
+    (["run", "--source", "a=x", "--source", "a=y"], "two sources are named a"),
+    (["run", "--source", "a=mysql://u:hidden@x/y"], "not mysql://"),
+    (["status", "--source", "acme=host=x dbname=y"], "only run takes NAME=DSN; leave out \"acme=\""),
+    (["status", "--source", "postgresql+psycopg://u:hidden@x/y"], "not postgresql+psycopg://"),
+    ([], "missing command"),
+    (["frob"], "unknown command \"frob\""),
+    (["subscribe"], "missing argument"),
+    (["status", "--check", "--watch"], "--check cannot be combined"),
+    (["status", "--max-lag", "5"], "--max-lag needs --check"),
+    (["status", "--interval", "5"], "--interval needs --watch"),
     (["subscribe", "x", "--url", "ftp://x"], "an http:// or https:// URL"),
     (["subscribe", "x", "--url", "http://"], "with a host"),
     (["subscribe", "x", "--url", "http://user:hidden@x/"], "without a user"),
@@ -313,9 +336,9 @@ WRONG_USE = [
     (["subscribe", "x", "--url", "HTTP://x"], "an http:// or https:// URL"),
     (["subscribe", "x", "--url", "http://x/a b"], "an http:// or https:// URL"),
     (["subscribe", "x", "--url", "http://x/" + 2040 * "a"], "at most 2048 characters"),
-    (["skip", "billing", "nonsense"], "\"nonsense\" is no UUID"),
-    (["redrive", "billing", NO_EVENT + "0"], "is no UUID"),
-    (["events", "order.created"], "is no UUID"),
+    (["skip", "billing", "nonsense"], "\"nonsense\" is not a UUID"),
+    (["redrive", "billing", NO_EVENT + "0"], "is not a UUID"),
+    (["events", "order.created"], "is not a UUID"),
     (["subscribe", "Bad Name", "--url", "http://x"], "the name \"Bad Name\" must be"),
     (["subscribe", "x", "--url", "http://x", "--types", "a,,b"], "\"\" is not an event type"),
     (["subscribe", "x", "--url", "http://x", "--types", "a, ,b"], "\" \" is not an event type"),
@@ -334,15 +357,15 @@ WRONG_USE = [
      "exclude each other"),
     (["subscribe", "x", "--url", "http://x", "--batch-size", "0"], "integer from 1 to 1000"),
     (["subscribe", "x", "--url", "http://x", "--batch-size", "9" * 30], "integer from 1 to 1000"),
-    (["subscribe", "x", "--url", "http://x", "--on-dead", "maybe"], "none of skip|block"),
+    (["subscribe", "x", "--url", "http://x", "--on-dead", "maybe"], "must be skip or block, not \"maybe\""),
     (["subscribe", "x", "--url", "http://x", "--url", "http://y"], "given twice"),
-    (["status", "--jsn"], "no option --jsn"),
+    (["status", "--jsn"], "unknown option --jsn"),
     (["status", "--json=yes"], "takes no value"),
-    (["status", "a", "b"], "\"b\" is one argument too many"),
-    (["skip", "billing"], "an argument is missing"),
+    (["status", "a", "b"], "unexpected argument \"b\""),
+    (["skip", "billing"], "missing argument"),
     (["redrive", "billing"], "--all"),
     (["replay", "billing"], "--from-id"),
-    (["replay", "billing", "--from-id", "1", "--from-beginning"], "give one of"),
+    (["replay", "billing", "--from-id", "1", "--from-beginning"], "give exactly one of"),
     (["secrets", "--rotate"], "needs the NAME"),
     (["status", "--source"], "--source needs a value"),
     (["healthcheck", "--listen", "nowhere"], "ADDRESS:PORT"),
@@ -355,12 +378,21 @@ WRONG_USE = [
 ]
 
 
-@pytest.mark.parametrize("words, told", WRONG_USE, ids=[" ".join(w)[:40] for w, _ in WRONG_USE])
-def test_wrong_use_is_one_line_and_exit_2(run, words, told):
+@pytest.mark.parametrize("words, told", USAGE_ERRORS, ids=[" ".join(w)[:40] for w, _ in USAGE_ERRORS])
+def test_a_usage_error_is_one_line_and_exit_2(run, words, told):
     source = bool(words) and words[0] not in ("frob", "healthcheck") and "--source" not in words
     error = run(*words, status=2, source=source)
     assert "hidden" not in error
     assert told in error and error.count("\n") == 1 and error.startswith("outbox-relay")
+
+
+def test_run_without_a_source_says_which_variable_it_reads(run, monkeypatch):
+    monkeypatch.delenv("OUTBOX_RELAY_SOURCE", raising=False)
+    assert run("run", status=2, source=False) == (
+        "outbox-relay run: no source given: use --source NAME=DSN or OUTBOX_RELAY_SOURCES\n")
+    monkeypatch.setenv("OUTBOX_RELAY_SOURCE", run.dsn)
+    assert run("run", status=2, source=False).endswith(
+        "OUTBOX_RELAY_SOURCES (OUTBOX_RELAY_SOURCE is for the other commands)\n")
 
 
 @pytest.mark.parametrize("command", ["status", "init", "events", "secrets", "dead"])
@@ -385,7 +417,7 @@ def test_an_unknown_subscription_is_named(run):
 
 def test_every_command_has_help(run):
     commands = [line.split()[0] for line in run("--help", source=False).splitlines()
-                if line.startswith("  ")]
+                if line.startswith("  ") and not line.startswith("  -")]
     assert len(commands) >= 14
     for command in commands:
         text = run(command, "--help", source=False)

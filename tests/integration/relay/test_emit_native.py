@@ -409,7 +409,7 @@ def test_switched_on_and_off(outbox):
     for _ in range(2):
         done = init(outbox, "--native-library", library)
         assert done.returncode == 0, done.stderr
-        assert f"outbox.emit is native: {library}" in done.stdout
+        assert f"outbox.emit is now native: {library}" in done.stdout
         assert outbox.value(LANGUAGE) == "c"
         assert outbox.query(kept) == around
     assert init(outbox).returncode == 0
@@ -425,7 +425,7 @@ def test_refused_with_a_reason(outbox):
     for words, user, status, reason in (
             (["--native"], outbox.database, 1, "needs a superuser"),
             (["--native-library", "/nowhere/outbox_emit"], "postgres", 1, "make install-native"),
-            (["--native", "--no-native"], "postgres", 2, "not both")):
+            (["--native", "--no-native"], "postgres", 2, "exclude each other")):
         done = init(outbox, *words, user=user)
         assert (done.returncode, reason in done.stderr) == (status, True), done.stderr
         assert outbox.value(LANGUAGE) == "plpgsql"

@@ -1,4 +1,4 @@
-"""What the command line does when its standard output can't be written."""
+"""What the command line does when its cannot write to standard output."""
 
 import os
 import subprocess
@@ -47,13 +47,13 @@ def outcome(run, stdout, words, source=True):
                                    ["subscriptions"], ["pause", "billing"], ["init"]])
 def test_a_full_disk_is_exit_1_and_one_line(run, words):
     assert full(run, *words) == (
-        1, f"outbox-relay {words[0]}: standard output can't be written: {FULL}\n")
+        1, f"outbox-relay {words[0]}: cannot write to standard output: {FULL}\n")
 
 
 @pytest.mark.parametrize("word", ["--help", "--version"])
 def test_so_it_is_without_a_command(run, word):
     assert full(run, word, source=False) == (
-        1, f"outbox-relay: standard output can't be written: {FULL}\n")
+        1, f"outbox-relay: cannot write to standard output: {FULL}\n")
 
 
 def test_much_output_is_no_exception(run):

@@ -58,6 +58,6 @@ def test_init_says_so_before_it_does_anything(server):
                           capture_output=True, text=True, timeout=60, check=False)
     server.stop()
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == ("outbox-relay init: PostgreSQL 14 or newer is needed;"
+    assert done.stderr == ("outbox-relay init: the outbox needs PostgreSQL 14 or newer;"
                            " this server is 13.14 (Debian 13.14-0+deb11u1)\n")
     assert server.received == message("X", b"")

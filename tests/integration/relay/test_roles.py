@@ -61,13 +61,13 @@ def test_an_operator_operates(owner, operator, billing):
     owner.park(billing, event, "dead")
     assert event in operator("dead") and event in operator("events", event)
     assert operator("redrive", billing, event).startswith("1 dead event")
-    assert "is given up" in operator("skip", billing, event)
-    assert "is replayed" in operator("replay", billing, "--from-beginning")
-    assert "is replayed" in operator("replay", billing, "--from-time", "2020-01-01")
+    assert "is skipped" in operator("skip", billing, event)
+    assert "will be replayed" in operator("replay", billing, "--from-beginning")
+    assert "will be replayed" in operator("replay", billing, "--from-time", "2020-01-01")
     assert "is paused" in operator("pause", billing, "--reason", "it moves")
     assert "it moves" in operator("status")
     assert "is active" in operator("resume", billing)
-    assert "no relay is active" in operator("status", "--check", status=1, stream="stdout")
+    assert "no active relay" in operator("status", "--check", status=1, stream="stdout")
 
 
 def test_a_reader_looks_and_changes_nothing(owner, billing):
@@ -78,7 +78,7 @@ def test_a_reader_looks_and_changes_nothing(owner, billing):
                   ["secrets"], ["subscriptions", billing]):
         assert billing in reader(*words)
         assert json.loads(reader(*words, "--json"))
-    assert "no relay is active" in reader("status", "--check", status=1, stream="stdout")
+    assert "no active relay" in reader("status", "--check", status=1, stream="stdout")
 
     def state():
         return [owner.json(command) for command in ("subscriptions", "dead", "secrets")]

@@ -15,7 +15,8 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture(scope="module")
 def auth(start_service):
-    return start_service("auth", ADMIN_REGISTRATION="open")
+    # A busy machine may make a hash wait; what that leads to is test_auth_load.py's.
+    return start_service("auth", ADMIN_REGISTRATION="open", PASSWORD_HASH_WAIT_MS=30000)
 
 
 def new_name(prefix="user"):

@@ -227,7 +227,7 @@ class TestProductCopy:
         price.events.deliver(product_event(product_id, 4))
         price.events.deliver(product_event(product_id, 1))
         assert_problem(put(price, admin, product_id, (1, 1)), 409, "product_archived")
-        assert price.query("select archived, version from product where product_id = %s",
+        assert price.query("select archived, version from product_copy where product_id = %s",
                            (product_id,)) == [(True, 5)]
 
     def test_batch_in_any_order_ends_at_the_newest(self, price):
@@ -237,7 +237,7 @@ class TestProductCopy:
         random.Random(7).shuffle(batch)
         price.events.deliver(*batch)
         price.events.deliver(*batch)  # and once more
-        states = price.query("select archived, version from product where product_id = any(%s)",
+        states = price.query("select archived, version from product_copy where product_id = any(%s)",
                              (ids,))
         assert states == [(True, 6)] * 5
 
@@ -251,7 +251,18 @@ class TestProductCopy:
         data = {"productId": product_id, "archived": False, "version": 1, **change}
         response = price.events.post(event("product.changed", product_id, data))
         assert response.status_code == 422, response.text
-        assert price.query("select 1 from product where product_id = %s", (product_id,)) == []
+        assert price.query("select 1 from product_copy where product_id = %s", (product_id,)) == []
+
+    def test_program_of_the_version_before_keeps_the_copy_by_its_former_name(
+            self, price, admin, known):
+        statement = (
+            "insert into product as known (product_id, archived, version) values (%s, %s, %s)"
+            " on conflict (product_id) do update"
+            " set archived = excluded.archived, version = excluded.version"
+            " where known.version < excluded.version")
+        price.query(statement, (known, True, 3))
+        price.query(statement, (known, False, 2))
+        assert_problem(put(price, admin, known, (1, 6)), 409, "product_archived")
 
     def test_events_of_other_types_are_ignored(self, price):
         price.events.deliver(event("product.painted", 1, {"colour": "red"}))
