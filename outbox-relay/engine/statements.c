@@ -114,7 +114,8 @@ const struct pg_statement WRITE_CURSOR = {
     .name = "write_cursor",
     .sql = "update outbox.subscription"
            "   set position = $4, snapshot = $5, floor = $6, deep_floor = $7,"
-           "       late_position = $8, late_snapshot = $9, epoch = $3, replay_to = null"
+           "       late_position = $8, late_snapshot = $9, epoch = $3, replay_to = null,"
+           "       settled_at = now()"
            " where name = $1 and generation = $2",
     .param_count = 9,
 };
@@ -244,6 +245,10 @@ const struct pg_statement NEXT_RETRY = {
 
 /* Configuration ----------------------------------------------------------------------------------
  */
+
+const struct pg_statement GUARD = {
+    .name = "", .sql = "select code, stops, problem, command from outbox.guard()"};
+const struct pg_statement ADOPT_MOVED = {.name = "", .sql = "select outbox.adopt('moved')"};
 
 const struct pg_statement REBASE = {.name = "", .sql = "select outbox.rebase()"};
 

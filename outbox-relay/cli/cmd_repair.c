@@ -1,7 +1,9 @@
 /* outbox-relay adopt and repair: what an operator does after a database was moved, copied or
  * restored. */
-#include "outbox-relay/cli_output.h"
-#include "outbox-relay/commands.h"
+#include "outbox-relay/cli/cli_output.h"
+#include "outbox-relay/cli/commands.h"
+#include "shared/base/cleanup.h"
+#include "shared/db/result.h"
 
 #include <string.h>
 
@@ -61,7 +63,7 @@ static int run_adopt(const struct cli_arguments *arguments)
 {
     bool moved = cli_flag(arguments, "moved");
     if (moved == cli_flag(arguments, "copied"))
-        return cli_complain(arguments, CLI_WRONG_USE, "give either --moved or --copied");
+        return cli_complain(arguments, CLI_USAGE_ERROR, "give either --moved or --copied");
     const char *parameters[] = {moved ? "moved" : "copied"};
     AUTO_RESULT PGresult *result = cli_run_query(arguments,
         CLI_OUTCOME("current_database() as database, $1::text as adopted,"
