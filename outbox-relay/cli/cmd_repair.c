@@ -51,8 +51,8 @@ const struct cli_command CMD_REPAIR = {
     .operands = "",
     .summary = "make sequence, cursors and partitions fit each other again",
     .details =
-        "Run it when the relay or 'status --check' says so: event ids have begun anew, or\n"
-        "outbox.partition does not fit the tables. It shows each step, and with --yes takes it.\n"
+        "Run it when the relay or 'status --check' says so: event ids have begun anew, or "
+        "outbox.partition does not fit the tables. It shows each step, and with --yes takes it. "
         "While it works, calls of outbox.emit wait.",
     .options = repair_options,
     .option_count = ARRAY_SIZE(repair_options),
@@ -102,9 +102,9 @@ const struct cli_command CMD_ADOPT = {
     .operands = "",
     .summary = "say whether a database was moved here or copied",
     .details =
-        "An outbox knows the database that it was installed in, by the cluster's system\n"
-        "identifier and the database's oid. After a restore, a copy or pg_upgrade these differ,\n"
-        "and the relay sends nothing until this command has said what the database is. A promoted\n"
+        "An outbox knows the database that it was installed in, by the cluster's system "
+        "identifier and the database's oid. After a restore, a copy or pg_upgrade these differ, "
+        "and the relay sends nothing until this command has said what the database is. A promoted "
         "standby needs no such word.",
     .options = adopt_options,
     .option_count = ARRAY_SIZE(adopt_options),

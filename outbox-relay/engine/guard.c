@@ -74,8 +74,18 @@ static void on_answer(void *context, const char *sqlstate)
         judge_rows(source, rows);
 }
 
+static void on_sequence(void *context, PGresult *take_result)
+{
+    AUTO_RESULT PGresult *result = take_result;
+    struct source *source = context;
+    if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
+        source->guard.sequence_file = (uint32_t)strtoul(PQgetvalue(result, 0, 0), NULL, 10);
+}
+
 static void ask(struct source *source)
 {
+    /* First: should it begin anew later on, a read will find another file. */
+    pg_send(source->guard.pg, &FIND_SEQUENCE, NULL, on_sequence, source);
     pg_send(source->guard.pg, &GUARD, NULL, on_rows, source);
     pg_commit(source->guard.pg, on_answer, source);
 }
@@ -93,9 +103,13 @@ void guard_stop(struct source *source)
     source->guard.rows = NULL;
 }
 
-void guard_newest_id(struct source *source, int64_t newest_id, int64_t position)
+void guard_read(struct source *source, int64_t newest_id, uint32_t sequence_file, int64_t position)
 {
     char problem[200];
+    if (sequence_file != source->guard.sequence_file) {
+        source_fail(source, "outbox.event_id_seq was restarted or replaced");
+        return; /* the next check finds what that means */
+    }
     if (newest_id >= position && newest_id >= source->last_id)
         return;
     snprintf(problem, sizeof(problem),

@@ -14,8 +14,8 @@ void guard_check(struct source *source, struct pg *pg, void (*passed)(struct sou
 /* To be called when the connections are closed. */
 void guard_stop(struct source *source);
 
-/* The newest event id as a read has found it, of which `position` has been read: fails the source
- * when ids have begun anew. */
-void guard_newest_id(struct source *source, int64_t newest_id, int64_t position);
+/* What a read has found: the newest event id and the sequence's file. Events up to `position` have
+ * been read. Fails the source when ids have begun anew. */
+void guard_read(struct source *source, int64_t newest_id, uint32_t sequence_file, int64_t position);
 
 #endif

@@ -220,7 +220,8 @@ struct lease {
 struct guard {
     struct pg *pg; /* borrowed: the connection that is asked */
     void (*passed)(struct source *source);
-    PGresult *rows; /* of the answer that is coming in */
+    PGresult *rows;         /* of the answer that is coming in */
+    uint32_t sequence_file; /* of outbox.event_id_seq: changes when it begins anew */
 };
 
 struct maintenance {

@@ -15,11 +15,14 @@ const struct pg_statement READ_BEGIN = {
 const struct pg_statement READ_TUNE = {
     .name = "read_tune", .sql = "select set_config('jit', 'off', true)"};
 
+/* Whatever lets a sequence begin anew gives it another file, but for setval(). */
+#define SEQUENCE_FILE "pg_relation_filenode('outbox.event_id_seq')"
 #define LAST_ID "case when is_called then last_value else last_value - 1 end"
 
 const struct pg_statement READ_SNAPSHOT = {
     .name = "read_snapshot",
-    .sql = "select pg_current_snapshot()::text, " LAST_ID " from outbox.event_id_seq",
+    .sql = "select pg_current_snapshot()::text, " LAST_ID ", " SEQUENCE_FILE
+           "  from outbox.event_id_seq",
 };
 
 const struct pg_statement NEWEST_ID = {
@@ -248,6 +251,7 @@ const struct pg_statement NEXT_RETRY = {
 
 const struct pg_statement GUARD = {
     .name = "", .sql = "select code, stops, problem, command from outbox.guard()"};
+const struct pg_statement FIND_SEQUENCE = {.name = "", .sql = "select " SEQUENCE_FILE};
 const struct pg_statement ADOPT_MOVED = {.name = "", .sql = "select outbox.adopt('moved')"};
 
 const struct pg_statement REBASE = {.name = "", .sql = "select outbox.rebase()"};

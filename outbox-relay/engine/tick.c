@@ -65,7 +65,7 @@ static void on_snapshot(void *context, PGresult *take_result)
     for (size_t i = 0; i < tick->count; i++)
         if (tick->parts[i].reader && tick->parts[i].reader->cursor.position > position)
             position = tick->parts[i].reader->cursor.position;
-    guard_newest_id(source, newest_id, position);
+    guard_read(source, newest_id, (uint32_t)strtoul(PQgetvalue(result, 0, 2), NULL, 10), position);
     source->last_id = newest_id;
 }
 

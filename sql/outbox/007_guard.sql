@@ -221,6 +221,36 @@ $$;
 comment on function outbox.attached_partition() is
     'Internal to outbox.guard() and outbox.repair(): the partitions that there are.';
 
+-- The times of events are in their UUIDs, by which a BRIN index finds them; created_at has none.
+create function outbox.first_event_id(at timestamptz) returns uuid
+language sql immutable strict parallel safe
+return (lpad(to_hex(greatest(date_part('epoch', at) * 1000, 0)::bigint), 12, '0') || repeat('0', 20))::uuid;
+comment on function outbox.first_event_id(timestamptz) is
+    'The smallest event_id that an event emitted at this time can have (see outbox.new_event_id), to look events up by time.';
+
+-- Events that were emitted after a cursor had passed their number, and which the relay will not find
+-- by itself: it looks above floor for what the snapshot does not see, and below for the transactions that
+-- the snapshot lists. A hidden one has a transaction id that was in use before, in another numbering, so it looks
+-- settled; only its time tells, by a second's margin for a writer that was held up between number and time.
+create function outbox.passed_event(s outbox.subscription, out id bigint, out hidden boolean)
+returns setof record
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select e.id, e.hidden
+      from (select r.id, r.txid, r.created_at,
+                   pg_visible_in_snapshot(r.txid, s.snapshot)
+                   or r.txid >= pg_snapshot_xmax(pg_current_snapshot()) as hidden
+              from outbox.event r
+             where r.id <= s.position and r.created_at > s.settled_at
+               and r.event_id >= outbox.first_event_id(s.settled_at - interval '1 s')) e
+     where case when e.hidden then e.created_at > s.settled_at + interval '1 s'
+                else e.id <= s.deep_floor
+                     or e.id <= s.floor and e.txid not in (select pg_snapshot_xip(s.snapshot)) end
+$$;
+comment on function outbox.passed_event(outbox.subscription) is
+    'Internal to outbox.guard() and outbox.repair(): new events whose number a cursor had passed before they were emitted.';
+
 create function outbox.guard(
     out code text, out stops boolean, out problem text, out command text)
 returns setof record
@@ -231,6 +261,7 @@ declare
     incomplete text;
     newest bigint;
     least_newest bigint;
+    passed text;
     differing text;
 begin
     -- In a restore a primary key comes after its table's rows; that of outbox.event is valid when
@@ -268,6 +299,15 @@ begin
         return next;
     end if;
 
+    select string_agg(s.name, ', ' order by s.name) into passed
+      from outbox.subscription s where exists (select from outbox.passed_event(s));
+    if passed is not null and newest >= least_newest then
+        code := 'passed_events'; stops := true;
+        problem := format('event ids have begun anew: there are new events with numbers that cursors had passed before, of %s', passed);
+        command := 'outbox-relay repair';
+        return next;
+    end if;
+
     select string_agg(coalesce(p.name, a.name), ', ' order by coalesce(p.lower_id, a.lower_id)) into differing
       from outbox.partition p
            full join outbox.attached_partition() a
@@ -286,18 +326,8 @@ comment on function outbox.guard() is
 
 -- Repair -----------------------------------------------------------------------------------------
 
--- The times of events are in their UUIDs, by which a BRIN index finds them; created_at has none.
-create function outbox.first_event_id(at timestamptz) returns uuid
-language sql immutable strict parallel safe
-return (lpad(to_hex(greatest(date_part('epoch', at) * 1000, 0)::bigint), 12, '0') || repeat('0', 20))::uuid;
-comment on function outbox.first_event_id(timestamptz) is
-    'The smallest event_id that an event emitted at this time can have (see outbox.new_event_id), to look events up by time.';
-
--- Events that were emitted after a cursor had passed their number, and which the relay will not find
--- by itself: it looks above floor for what the snapshot does not see, and below for the transactions that
--- the snapshot lists. Where a lower floor is enough, nothing is delivered twice. An event whose
--- transaction id was in use in another numbering looks settled: for such a one the position goes back, and
--- all that follows it is delivered again.
+-- Where a lower floor is enough for the relay to find them, nothing is delivered twice. A hidden one looks settled,
+-- so the position goes back to it, and all that follows is delivered again.
 create function outbox.repair_cursors(apply boolean, out name text, out passed bigint, out target bigint)
 returns setof record
 language plpgsql volatile
@@ -308,16 +338,9 @@ declare
     first_hidden bigint;
 begin
     for s in select * from outbox.subscription u order by u.name loop
-        select count(*), min(e.id) - 1, min(e.id) filter (where e.hidden) - 1
+        select count(*), min(p.id) - 1, min(p.id) filter (where p.hidden) - 1
           into passed, target, first_hidden
-          from (select r.id, r.txid,
-                       pg_visible_in_snapshot(r.txid, s.snapshot)
-                       or r.txid >= pg_snapshot_xmax(pg_current_snapshot()) as hidden
-                  from outbox.event r
-                 where r.id <= s.position and r.created_at > s.settled_at
-                   and r.event_id >= outbox.first_event_id(s.settled_at - interval '1 s')) e
-         where e.hidden or e.id <= s.deep_floor
-            or e.id <= s.floor and e.txid not in (select pg_snapshot_xip(s.snapshot));
+          from outbox.passed_event(s) p;
         continue when passed = 0;
         name := s.name;
         if apply then
@@ -444,7 +467,7 @@ $$;
 revoke all on function outbox.system_identifier(), outbox.is_origin(), outbox.adopt(text),
     outbox.is_settled(outbox.subscription, bigint, xid8, timestamptz), outbox.newest_id(),
     outbox.least_newest_id(), outbox.attached_partition(), outbox.guard(),
-    outbox.first_event_id(timestamptz), outbox.repair_cursors(boolean),
+    outbox.first_event_id(timestamptz), outbox.passed_event(outbox.subscription), outbox.repair_cursors(boolean),
     outbox.repair(boolean) from public;
 insert into outbox.role_grant (role, privilege)
 select r, 'execute on function outbox.is_settled(outbox.subscription, bigint, xid8, timestamptz), outbox.first_event_id(timestamptz), outbox.is_origin(), outbox.guard()'

@@ -3,6 +3,7 @@
 import json
 import subprocess
 
+import psycopg2
 import pytest
 import requests
 
@@ -57,6 +58,8 @@ def test_numbers_that_begin_anew_lose_nothing(outbox, receiver, how, running):
     relay = outbox.relay().wait_leader()
     before = outbox.emit_keys(600)
     receiver.wait_for(600)
+    wait.until(lambda: outbox.value("select position from outbox.subscription where name = 's'") == 600, 10,
+               "the cursor to be stored")
     relay.wait_asleep()
     if not running:
         assert relay.stop() == 0
@@ -87,21 +90,41 @@ def test_numbers_that_begin_anew_lose_nothing(outbox, receiver, how, running):
                "the other subscription")
 
 
-def test_a_number_that_came_again_in_a_gap_is_found_by_repair(outbox, receiver):
-    """The sequence has passed the old numbers by itself; what fell into the gaps is still found."""
+# The sequence has passed the old numbers by itself when the relay looks: nothing is behind any more.
+PASSED = {
+    "truncate": ("truncate outbox.event restart identity", 700, 600),
+    "gap": ("delete from outbox.event where id = 100; alter sequence outbox.event_id_seq restart 100", 1, 1),
+}
+
+
+@pytest.mark.parametrize("how", PASSED)
+@pytest.mark.parametrize("running", [True, False], ids=["relay-running", "relay-stopped"])
+def test_numbers_that_came_again_are_found(outbox, receiver, how, running):
+    """Those that cursors had passed; what is beyond them is delivered anyway."""
+    change, count, below = PASSED[how]
     outbox.subscribe("s", receiver.url())
     relay = outbox.relay().wait_leader()
     outbox.emit_keys(600)
     receiver.wait_for(600)
+    wait.until(lambda: outbox.value("select position from outbox.subscription") == 600, 10, "the cursor to be stored")
     relay.wait_asleep()
-    assert relay.stop() == 0
-    outbox.query("delete from outbox.event where id = 100; select setval('outbox.event_id_seq', 99)")
-    lost = outbox.emit()
-    outbox.query("select setval('outbox.event_id_seq', 600)")
+    if not running:
+        assert relay.stop() == 0
+    # In one go, so that a relay that is awake sees no number below the old ones.
+    lost = [row[0] for row in outbox.query(
+        f"{change}; create temporary table lost as select outbox.emit('order', i::text, 'order.created', '{{}}',"
+        f" lock_key => false) as id from generate_series(1, {count}) i;"
+        "select setval('outbox.event_id_seq', greatest(last_value, 600)) from outbox.event_id_seq;"
+        "select id::text from lost")]
+    assert found(outbox) == ["passed_events"]
+    if not running:
+        relay = outbox.relay()
+    refuses_to_go_on(outbox, relay, "event ids have begun anew")
     status, printed = command(outbox, "repair", "--yes")
-    assert status == 0 and "1 new events" in printed
-    outbox.relay().wait_leader()
-    wait.until(lambda: set(lost) <= set(receiver.ids()), 20, "the event in the gap")
+    assert status == 0 and f"{below} new events" in printed
+    relay.wait_leader()
+    wait.until(lambda: set(lost) <= set(receiver.ids()), 20, "all of the new events")
+    assert [event for event in lost if receiver.ids().count(event) != 1] == []
 
 
 # How a copy comes to be: the statement on the database `postgres`, with the names of both.
@@ -204,3 +227,15 @@ def test_partitions_that_the_catalogue_and_the_table_disagree_on(outbox):
     assert status == 0 and printed.count("done") == 2
     assert found(outbox) == []
     assert "gave way" not in outbox.value("select outbox.maintain()")
+
+
+def test_emit_waits_for_a_repair(outbox):
+    """No number is drawn between the look at them and the change."""
+    repairing = outbox.connect()
+    repairing.autocommit = False
+    repairing.cursor().execute("select outbox.repair(true)")
+    with pytest.raises(psycopg2.errors.LockNotAvailable):
+        outbox.query("set lock_timeout = '100ms'; select outbox.emit('order', '1', 'order.created', '{}')")
+    repairing.commit()
+    repairing.close()
+    assert outbox.emit()
