@@ -1,5 +1,6 @@
-/* What the documentation says about answers is what the relay makes of them: every status that a
- * table or a sentence names, and every status that none of them names, against judge(). */
+/* Where the documentation lists the statuses that mean one thing, these are all of them and no
+ * other. (The table for receivers, docs/relay/receiving.md, is tried by
+ * tests/integration/relay/test_pages.py.) */
 #include "outbox-relay/engine/verdict.h"
 #include "shared/base/cleanup.h"
 
@@ -39,13 +40,9 @@ static char *read_document(const char *path)
     return text;
 }
 
-/* ---- Lists of statuses ---- */
-
-/* "408, 3xx, 501 to 599 or a 5xx other than 500". A status by itself is meant more closely than one
- * of a range. */
-enum meant { NOT_MEANT, MEANT_BY_RANGE, MEANT };
+/* "408, 3xx or a 5xx other than 500". */
 struct statuses {
-    enum meant meant[STATUSES];
+    bool meant[STATUSES];
 };
 
 /* Reads "NNN" or "Nxx" at `text`; returns its length, or 0 when there is none. */
@@ -68,7 +65,7 @@ static void read_statuses(const char *text, const char *end, struct statuses *re
     bool adding = true;
     memset(ret_statuses, 0, sizeof(*ret_statuses));
     while (text < end) {
-        int first, last, beyond;
+        int first, last;
         size_t length = read_status(text, &first, &last);
         if (strncmp(text, "other than ", 11) == 0)
             adding = false;
@@ -87,92 +84,6 @@ static void read_statuses(const char *text, const char *end, struct statuses *re
                                                           : MEANT_BY_RANGE;
     }
 }
-
-/* ---- The table ---- */
-
-#define TABLE_HEAD "| you answer | it means |\n|---|---|\n"
-
-/* The verdict is the one bold word of the second cell that stands for one. */
-static enum verdict read_verdict(const char *cell, const char *end)
-{
-    int found = -1;
-    const char *bold = memmem(cell, (size_t)(end - cell), "**", 2);
-    const char *close = bold ? memmem(bold + 2, (size_t)(end - bold - 2), "**", 2) : NULL;
-    if (!close) {
-        fail_msg("no bold words: %.*s", (int)(end - cell), cell);
-        return VERDICT_GONE;
-    }
-    for (size_t i = 0; i < ARRAY_SIZE(VERDICTS); i++)
-        if (memmem(bold, (size_t)(close - bold), VERDICTS[i], strlen(VERDICTS[i]))) {
-            assert_int_equal(found, -1);
-            found = (int)i;
-        }
-    if (found < 0)
-        fail_msg("no verdict: %.*s", (int)(close - bold), bold);
-    return (enum verdict)found;
-}
-
-struct table {
-    struct {
-        enum verdict verdict;
-        enum meant meant;
-    } of[STATUSES];
-    bool has_no_answer;
-    enum verdict no_answer;
-};
-
-static void add_row(const char *row, const char *end, struct table *table)
-{
-    const char *middle = memchr(row + 1, '|', (size_t)(end - row - 1));
-    if (!middle) {
-        fail_msg("not a row of two cells: %.*s", (int)(end - row), row);
-        return;
-    }
-    enum verdict verdict = read_verdict(middle, end);
-    if (memmem(row, (size_t)(middle - row), "no connection, no complete answer", 33)) {
-        table->no_answer = verdict;
-        table->has_no_answer = true;
-        return;
-    }
-    struct statuses statuses;
-    read_statuses(row, middle, &statuses);
-    for (int status = FIRST_STATUS; status < STATUSES; status++) {
-        if (statuses.meant[status] == table->of[status].meant && statuses.meant[status])
-            fail_msg("%d stands in two rows", status);
-        if (statuses.meant[status] < table->of[status].meant)
-            continue;
-        table->of[status].verdict = verdict;
-        table->of[status].meant = statuses.meant[status];
-    }
-}
-
-static void the_table_for_receivers_is_right(void **state)
-{
-    (void)state;
-    AUTO_FREE char *text = read_document("docs/relay/receiving.md");
-    struct table table = {0};
-    const char *row = strstr(text, TABLE_HEAD);
-    assert_non_null(row);
-    for (row += strlen(TABLE_HEAD); *row == '|'; row = strchr(row, '\n') + 1)
-        add_row(row, strchr(row, '\n'), &table);
-
-    for (int status = FIRST_ANSWER; status < STATUSES; status++) {
-        if (table.of[status].meant == NOT_MEANT)
-            fail_msg("%d is not in the table", status);
-        if (table.of[status].verdict != judge_answer(status))
-            fail_msg("%d: documented as %s, judged as %s", status,
-                VERDICTS[table.of[status].verdict], VERDICTS[judge_answer(status)]);
-    }
-    assert_true(table.has_no_answer);
-    for (int status = FIRST_STATUS; status < FIRST_ANSWER; status++)
-        assert_int_equal(judge_answer(status), table.no_answer);
-    static const enum response_outcome OUTCOMES[] = {
-        RESPONSE_NO_CONNECT, RESPONSE_BROKEN, RESPONSE_TIMEOUT};
-    for (size_t i = 0; i < ARRAY_SIZE(OUTCOMES); i++)
-        assert_int_equal(judge(&(struct response){.outcome = OUTCOMES[i]}), table.no_answer);
-}
-
-/* ---- Sentences ---- */
 
 /* The list between two texts names all statuses of a verdict and no other. */
 static void lists_in_sentences_are_right(void **state)
@@ -201,8 +112,7 @@ static void lists_in_sentences_are_right(void **state)
         struct statuses statuses;
         read_statuses(begin, strstr(begin, sentences[i].after), &statuses);
         for (int status = FIRST_ANSWER; status < STATUSES; status++)
-            if ((statuses.meant[status] != NOT_MEANT) !=
-                (judge_answer(status) == sentences[i].verdict))
+            if (statuses.meant[status] != (judge_answer(status) == sentences[i].verdict))
                 fail_msg("%s, \"%s…\": %d is judged as %s", sentences[i].path, sentences[i].before,
                     status, VERDICTS[judge_answer(status)]);
     }
@@ -211,7 +121,6 @@ static void lists_in_sentences_are_right(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_table_for_receivers_is_right),
         cmocka_unit_test(lists_in_sentences_are_right),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
