@@ -64,10 +64,11 @@ static int complain(int status, const char *format, ...)
 
 static int print_help(const struct service *service, const struct service_table *table)
 {
-    printf("usage: %s [--help | --version | --healthcheck | --settings-markdown]\n\n"
-           "Without an argument it runs as SERVICE_MODE says. Settings come from the environment;\n"
-           "a secret may also be in a file that NAME_FILE names. --healthcheck asks the instance\n"
-           "at LISTEN_ADDRESS and PORT whether it is ready, and exits with 0 if so, else with 1.\n\n",
+    printf(
+        "usage: %s [--help | --version | --healthcheck | --settings-markdown]\n\n"
+        "Without an argument it runs as SERVICE_MODE says. Settings come from the environment;\n"
+        "a secret may also be in a file that NAME_FILE names. --healthcheck asks the instance\n"
+        "at LISTEN_ADDRESS and PORT whether it is ready, and exits with 0 if so, else with 1.\n\n",
         service->name);
     settings_print_help(stdout, table->rows, table->count);
     settings_print_help(stdout, service->settings, service->setting_count);
