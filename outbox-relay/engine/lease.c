@@ -312,7 +312,7 @@ void lease_open(struct source *source)
     struct pg *first = source->polling ? source->work : source->session;
     int ret = pg_open(first);
     if (ret < 0)
-        source_fail(source, "no thread or memory to connect");
+        source_fail(source, "no thread or memory left to connect");
 }
 
 void lease_close(struct source *source)

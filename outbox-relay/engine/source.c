@@ -89,7 +89,7 @@ static void on_elected(struct source *source)
     if (source->polling)
         on_work_opened(source);
     else if (pg_open(source->work) < 0)
-        source_fail(source, "no thread or memory to connect");
+        source_fail(source, "no thread or memory left to connect");
 }
 
 static void on_loaded(struct source *source)
