@@ -220,8 +220,7 @@ void pg_commit(struct pg *pg, void (*on_done)(void *context, const char *sqlstat
     if (is_usable(pg) && !PQpipelineSync(pg->connection))
         break_off(pg);
     if (!is_usable(pg)) {
-        if (on_done)
-            on_done(context, CONNECTION_LOST);
+        on_done(context, CONNECTION_LOST);
         return;
     }
     struct expected *entry = expect(pg);
@@ -263,8 +262,7 @@ static void finish_unit(struct pg *pg, const struct expected *entry)
     memcpy(sqlstate, pg->sqlstate, sizeof(sqlstate));
     pg->sqlstate[0] = '\0';
     pg->pending--;
-    if (entry->on_done)
-        entry->on_done(entry->context, sqlstate[0] ? sqlstate : NULL);
+    entry->on_done(entry->context, sqlstate[0] ? sqlstate : NULL);
 }
 
 /* Hands one result to whom it belongs. A statement's result is followed by NULL, a sync's is not.
