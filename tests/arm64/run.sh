@@ -48,7 +48,7 @@ copy_sources() {
 
 cross_make() { # TARGET…
     inside env PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig \
-        EMULATOR=qemu-aarch64-static \
+        EMULATOR=qemu-aarch64-static PACKAGES=ignore \
         make -C /src --no-print-directory CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar "$@"
 }
 

@@ -43,6 +43,7 @@ def test_pages_of_the_project_pass():
     '[a](other.md "title")', "[a](<other.md>)", "[a]: other.md", "![a](program.c)", '<a href="other.md">',
     "[a](https://example.org/dead.md)", "[a](mailto:a@example.org)", "[a](other.md) `[b](dead.md)`",
     "[a](other.md)\n```\n[b](dead.md)\n```", "[a](other.md) `docs/program.c` `docs/*.c` `docs/<name>.c` `dead/x.c`",
+    "[a](other.md) `docs/{program,<name>}.{c,[ch]}` `docs/**/*.c`",
 ])
 def test_living_link_passes(tree, text):
     (tree / "docs/page.md").write_text(f"# Here\n{text}\n")
@@ -69,6 +70,7 @@ def test_living_link_passes(tree, text):
     ("[a]()", "does not exist"),
     ("[a](other.md) `docs/dead.c`", "`docs/dead.c` does not exist"),
     ("[a](other.md) `docs/*.h`", "`docs/*.h` does not exist"),
+    ("[a](other.md) `docs/program.{c,h}`", "`docs/program.{c,h}` does not exist"),
 ])
 def test_dead_link_is_found(tree, text, complaint):
     (tree / "docs/page.md").write_text(f"# Here\n{text}\n")
