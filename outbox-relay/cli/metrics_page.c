@@ -1,11 +1,11 @@
 /* See metrics_page.h. */
 #include "outbox-relay/cli/metrics_page.h"
 #include "shared/base/cleanup.h"
+#include "shared/base/clock.h"
 #include "shared/base/metrics.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define US_PER_S 1000000.0
 
@@ -24,13 +24,6 @@ static struct metric *wakes, *reads, *events_read, *elections, *reconnects;
 static double gauge(const relay_gauge *value)
 {
     return (double)gauge_read(value);
-}
-
-static double unix_now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec * US_PER_S + (double)now.tv_nsec / 1000.0;
 }
 
 /* What has been counted since the last time. */
@@ -87,7 +80,8 @@ static void collect_gauges(struct subscription_metrics *m, const char *const *la
     }
     double oldest_us = gauge(&m->oldest_us);
     metric_set(lag_events, labels, gauge(&m->lag_events));
-    metric_set(lag_seconds, labels, oldest_us > 0 ? (unix_now_us() - oldest_us) / US_PER_S : 0);
+    metric_set(
+        lag_seconds, labels, oldest_us > 0 ? ((double)clock_unix_us() - oldest_us) / US_PER_S : 0);
     metric_set(parked_keys, labels, gauge(&m->parked_keys));
     metric_set(breaker, labels, gauge(&m->breaker));
     metric_set(paused, labels, gauge(&m->state));
@@ -191,9 +185,7 @@ void metrics_page_stop(void)
 int metrics_page_ready(char *reason, size_t size)
 {
     int ret = 0;
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    double now_us = (double)now.tv_sec * US_PER_S + (double)now.tv_nsec / 1000.0;
+    double now_us = (double)clock_boot_us();
     pthread_mutex_lock(&watched.lock);
     for (size_t i = 0; i < watched.count && ret == 0; i++) {
         struct source *source = watched.sources[i];

@@ -7,6 +7,7 @@
 #include "outbox-relay/engine/parking.h"
 #include "outbox-relay/engine/subscription.h"
 #include "outbox-relay/event/cloudevent.h"
+#include "shared/base/hash.h"
 #include "shared/base/uuid.h"
 #include "shared/base/webhook.h"
 
@@ -104,13 +105,12 @@ static void write_webhook_id(const struct lane *lane, char id[64])
 {
     if (lane->subscription->batch_size == 1) {
         uuid_write(lane->sending->event->uuid, id);
-        id[36] = '\0';
+        id[UUID_LENGTH] = '\0';
         return;
     }
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = HASH_START;
     for (const struct item *item = lane->sending; item; item = item->next)
-        for (size_t i = 0; i < sizeof(item->event->uuid); i++)
-            hash = (hash ^ item->event->uuid[i]) * UINT64_C(0x100000001b3);
+        hash = hash_bytes(hash, item->event->uuid, sizeof(item->event->uuid));
     snprintf(id, 64, "batch_%016" PRIx64 "_%zu", hash, lane->sending_count);
 }
 

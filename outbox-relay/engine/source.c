@@ -16,13 +16,13 @@
 #include "outbox-relay/engine/wake.h"
 #include "outbox-relay/event/cloudevent.h"
 #include "shared/base/log.h"
+#include "shared/base/random.h"
 #include "shared/db/result.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define US_PER_MS INT64_C(1000)
 #define US_PER_S INT64_C(1000000)
@@ -361,10 +361,7 @@ int source_new(const char *name, const char *conninfo, const struct relay_settin
     struct source *source = calloc(1, sizeof(*source));
     if (!source)
         return -ENOMEM;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    source->random =
-        (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 30 ^ (uint64_t)(uintptr_t)source;
+    random_bytes(&source->random, sizeof(source->random));
     source->settings = settings;
     source->events = &EVENTS;
     source->polling = strcmp(settings->wake, "poll") == 0;
