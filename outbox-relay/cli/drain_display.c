@@ -1,5 +1,6 @@
 /* See drain_display.h. */
 #include "outbox-relay/cli/drain_display.h"
+#include "outbox-relay/engine/metrics.h"
 #include "shared/base/clock.h"
 
 #include <inttypes.h>
