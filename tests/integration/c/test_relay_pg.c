@@ -28,9 +28,10 @@ static void on_done(void *context, const char *sqlstate)
     f.failed += sqlstate && strcmp(sqlstate, "08006") == 0;
 }
 
-static void on_lost(void *context, const char *message)
+static void on_lost(void *context, const char *sqlstate, const char *message)
 {
     (void)context;
+    assert_string_equal(sqlstate, "");
     assert_true(strlen(message) > 0);
     f.lost++;
     loop_stop(f.loop);
