@@ -23,8 +23,8 @@ static void rehash_if_outdated(
     if (error == 0)
         error = credential_rehash(http_pool(request), credential, hash);
     if (error < 0)
-        log_warn("password not hashed anew", LOG_INT("userId", credential->id),
-            LOG_INT("errno", -error));
+        log_warn(
+            "password not rehashed", LOG_INT("userId", credential->id), LOG_INT("errno", -error));
 }
 
 static int login_with(struct http_request *request, const char *username, const char *password)

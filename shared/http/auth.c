@@ -105,7 +105,7 @@ static bool refresh(struct auth *auth)
     if (jwks_fetch(auth->jwks_url, FETCH_TIMEOUT_MS, &json, cause, sizeof(cause)) == 0 &&
         auth_set_jwks(auth, json) == 0)
         return true;
-    log_debug("JWKS not had", LOG_TEXT("url", auth->jwks_url), LOG_TEXT("error", cause));
+    log_debug("JWKS not fetched", LOG_TEXT("url", auth->jwks_url), LOG_TEXT("error", cause));
     return false;
 }
 

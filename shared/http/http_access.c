@@ -40,7 +40,7 @@ int http_authorize(struct http_request *request)
     const struct http_authenticator *auth = request->app->settings.auth;
     int error = auth->check(auth->context, authorization, &request->claims, &reason);
     if (error == -ENOTCONN)
-        return http_problem(request, 503, "unavailable", "tokens can't be checked just now");
+        return http_problem(request, 503, "unavailable", "tokens can't be checked at the moment");
     if (error)
         return refuse_token(request, authorization != NULL, reason);
     request->has_claims = true;

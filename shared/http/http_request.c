@@ -74,7 +74,7 @@ static const char *json_complaint(const json_error_t *error)
 {
     switch (json_error_code(error)) {
     case json_error_duplicate_key:
-        return "a member stands twice in one object";
+        return "an object has the same member twice";
     case json_error_numeric_overflow:
         return "a number is too large";
     case json_error_null_character:

@@ -177,7 +177,8 @@ static int reply_database_error(struct http_request *request, int error)
     http_reply_reset(request);
     if (error == -ENOTCONN || error == -EAGAIN)
         return http_problem(request, 503, "unavailable",
-            error == -EAGAIN ? "too many requests for the same data" : "the database is away");
+            error == -EAGAIN ? "too many requests for the same data"
+                             : "the database is unavailable");
     return http_problem(request, 500, "internal", "something went wrong");
 }
 

@@ -184,7 +184,7 @@ static int reply_unavailable(struct http_request *request, int error)
 {
     if (error == -EIO)
         return http_problem(request, 500, "internal", "something went wrong");
-    return http_problem(request, 503, "unavailable", "the database is away");
+    return http_problem(request, 503, "unavailable", "the database is unavailable");
 }
 
 /* ---- the request ---- */

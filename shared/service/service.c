@@ -145,7 +145,7 @@ static int load_settings(const struct service *service, struct service_table *ta
         settings_load(service->settings, service->setting_count, service->settings_target, &error))
         return complain(EXIT_WRONG_USE, "%s", error ? error : "out of memory");
     if (!is_conninfo(running.settings.database_url))
-        return complain(EXIT_WRONG_USE, "DATABASE_URL is no PostgreSQL connection string");
+        return complain(EXIT_WRONG_USE, "DATABASE_URL is not a PostgreSQL connection string");
 
     enum log_level level = LOG_LEVEL_INFO;
     (void)log_level_parse(running.settings.log_level, &level); /* one of the setting's choices */
@@ -259,7 +259,7 @@ static int complain_listen(int error)
             EXIT_FAILED, "port %d may not be used by this user; set PORT to another", port);
     case -EADDRNOTAVAIL:
         return complain(
-            EXIT_FAILED, "%s is no address of this machine; set LISTEN_ADDRESS", address);
+            EXIT_FAILED, "%s is not an address of this machine; set LISTEN_ADDRESS", address);
     default:
         return complain(
             EXIT_FAILED, "can't listen on port %d of %s: %s", port, address, strerror(-error));

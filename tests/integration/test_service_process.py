@@ -78,7 +78,7 @@ def test_wrong_arguments(arguments):
     ("DATABASE_URL", "", "DATABASE_URL is not set"),
     ("WEBHOOK_SECRETS", "", "WEBHOOK_SECRETS is not set"),
     ("WEBHOOK_SECRETS", "hunter2", "WEBHOOK_SECRETS must be"),
-    ("DATABASE_URL", "postgres://bob:hunter2@[::", "DATABASE_URL is no PostgreSQL connection string"),
+    ("DATABASE_URL", "postgres://bob:hunter2@[::", "DATABASE_URL is not a PostgreSQL connection string"),
     ("DATABASE_URL_FILE", "/nowhere/at/all", "DATABASE_URL and DATABASE_URL_FILE are both set"),
 ])
 def test_wrong_settings(name, value, says):
@@ -144,7 +144,7 @@ def test_a_taken_port_is_named():
 def test_a_strange_address_is_named():
     done = run(**good_settings(LISTEN_ADDRESS="192.0.2.1"))
     assert done.returncode == 1
-    assert only_line(done) == "price: 192.0.2.1 is no address of this machine; set LISTEN_ADDRESS"
+    assert only_line(done) == "price: 192.0.2.1 is not an address of this machine; set LISTEN_ADDRESS"
 
 
 def test_secrets_may_come_from_files(pg, issuer, tmp_path):

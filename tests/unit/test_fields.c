@@ -245,7 +245,7 @@ static void bodies_that_are_no_object_are_refused(void **state)
         {"[]", "the body must be a JSON object"},
         {"\"secret\"", "the body must be a JSON object"},
         {"{\"a\":1,\"a\":2}",
-            "the body can't be read: line 1: a member stands twice in one object"},
+            "the body can't be read: line 1: an object has the same member twice"},
         {"{\"a\":99999999999999999999}", "a is too large a number"},
         {"{\"a\":1,\"b\":[{\"c\":2},{\"c\":-9223372036854775809}]}",
             "b[1].c is too large a number"},
