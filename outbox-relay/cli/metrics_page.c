@@ -130,12 +130,12 @@ static void declare(void)
     static const char *const STATUS[] = {"source", "subscription", "status", NULL};
     static const char *const CAUSE[] = {"source", "cause", NULL};
     lag_events = metric_gauge("outbox_relay_lag_events",
-        "Ids between the newest event and the subscription's cursor, while any are to be delivered "
-        "or read.",
+        "Distance in ids from the subscription's cursor to the newest event, while anything is "
+        "left to deliver or read.",
         SUBSCRIPTION);
     lag_seconds = metric_gauge("outbox_relay_lag_seconds",
-        "Age of the oldest event that was read and is not settled; when all are and reading has "
-        "stopped, of the first one that was not read, whatever its type.",
+        "Age of the oldest event that was read and is not settled; if there is none and reading "
+        "has stopped, of the first unread event, whatever its type.",
         SUBSCRIPTION);
     parked_keys = metric_gauge(
         "outbox_relay_parked_keys", "Keys held back by a refused event.", SUBSCRIPTION);
@@ -148,22 +148,23 @@ static void declare(void)
     leader = metric_gauge("outbox_relay_leader", "1 while this relay is the active one.", SOURCE);
     connected =
         metric_gauge("outbox_relay_connected", "1 while the source's database answers.", SOURCE);
-    epoch = metric_gauge("outbox_relay_epoch", "Epoch of this relay's lease; 0 without.", SOURCE);
+    epoch = metric_gauge(
+        "outbox_relay_epoch", "Epoch of this relay's lease; 0 without a lease.", SOURCE);
     asleep =
         metric_gauge("outbox_relay_asleep", "1 while the relay waits for a notification.", SOURCE);
     delivered =
         metric_counter("outbox_relay_events_delivered", "Events answered with 2xx.", SUBSCRIPTION);
     attempts = metric_counter("outbox_relay_requests", "Requests by outcome.", OUTCOME);
     latency = metric_histogram("outbox_relay_delivery_seconds",
-        "From the call of outbox.emit() to the 2xx answer: the time until the commit is in it.",
+        "From the call of outbox.emit() to the 2xx answer, including the time until the commit.",
         SUBSCRIPTION, METRIC_SECONDS, METRIC_SECONDS_COUNT);
     wakes = metric_counter("outbox_relay_wakes", "Wake-ups from sleep, by cause.", CAUSE);
     reads = metric_counter("outbox_relay_reads", "Reads of the outbox.", SOURCE);
     events_read = metric_counter("outbox_relay_events_read", "Events read.", SOURCE);
     elections =
         metric_counter("outbox_relay_elections", "Times this relay became the active one.", SOURCE);
-    reconnects =
-        metric_counter("outbox_relay_reconnects", "Times the database was connected anew.", SOURCE);
+    reconnects = metric_counter(
+        "outbox_relay_reconnects", "Times the relay reconnected to the database.", SOURCE);
 }
 
 void metrics_page_start(struct source *const *sources, size_t count)

@@ -182,7 +182,7 @@ static void kick(struct lane *lane)
     int ret = start_request(lane);
     if (ret < 0) {
         buffer_clear(&lane->body, KEEP_BODY);
-        breaker_failure(s, ret == -EINVAL ? "the URL can't be used" : "out of memory", -1);
+        breaker_failure(s, ret == -EINVAL ? "invalid URL" : "out of memory", -1);
         return;
     }
     lane_request_started(lane);

@@ -79,7 +79,7 @@ static const char *json_complaint(const json_error_t *error)
         return "a number is too large";
     case json_error_null_character:
     case json_error_null_byte_in_key:
-        return "a string holds the character NUL";
+        return "a string contains the character NUL";
     case json_error_invalid_utf8:
         return "it is not UTF-8";
     case json_error_premature_end_of_input:

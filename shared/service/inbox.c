@@ -249,7 +249,7 @@ static void clean_now_and_then(struct db_pool *pool, size_t received)
     if (before / CLEAN_EVERY == (before + received) / CLEAN_EVERY || db_acquire(pool, &db) < 0)
         return;
     if (db_query(db, &CLEAN, DB_PARAMS(), NULL) < 0)
-        log_debug("inbox not cleaned", LOG_TEXT("error", db_error(db)));
+        log_debug("cannot clean up the inbox", LOG_TEXT("error", db_error(db)));
     db_release(db);
 }
 

@@ -128,7 +128,7 @@ def test_init_gives_up_in_time():
     done = run(SERVICE_MODE="INIT", DATABASE_URL="host=/nowhere dbname=price",
                INIT_TIMEOUT_MS="200")
     assert done.returncode == 1
-    assert log_lines(done.stderr)[-1]["message"] == "database not reached in time"
+    assert log_lines(done.stderr)[-1]["message"] == "could not reach the database in time"
 
 
 def test_a_taken_port_is_named():
