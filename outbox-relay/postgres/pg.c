@@ -50,16 +50,6 @@ struct pg *pg_new(struct loop *loop, const struct pg_settings *settings)
     return pg;
 }
 
-bool pg_is_open(const struct pg *pg)
-{
-    return pg->connection != NULL;
-}
-
-size_t pg_pending(const struct pg *pg)
-{
-    return pg->pending;
-}
-
 int64_t pg_pending_since(const struct pg *pg)
 {
     for (const struct expected *entry = pg->head; entry; entry = entry->next)
