@@ -32,8 +32,8 @@ PROGRAMS := $(SERVICES:%=$(BUILD)/bin/%) $(BUILD)/bin/outbox-relay
 
 SQL_SETS := $(notdir $(patsubst %/,%,$(wildcard sql/*/)))
 SQL_OBJ := $(SQL_SETS:%=$(BUILD)/obj/sql/%.o)
-RELAY_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard outbox-relay/*.c))
-RELAY_LIB_OBJ := $(filter-out $(BUILD)/obj/outbox-relay/main.o,$(RELAY_OBJ))
+RELAY_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard outbox-relay/*/*.c))
+RELAY_LIB_OBJ := $(filter-out $(BUILD)/obj/outbox-relay/cli/main.o,$(RELAY_OBJ))
 # A library for each layer of shared/. A program is given them from the top down, so that none can use
 # what is above it, and takes of them what it uses.
 SHARED_LIBS := $(addprefix $(BUILD)/lib,http.a db.a sql.a base.a)
@@ -93,7 +93,7 @@ $(foreach service,$(SERVICES),$(eval $(call service_rule,$(service))))
 $(BUILD)/obj/services/auth/%.o: OWN_CFLAGS = $(shell pkg-config --cflags $(AUTH_PKGS))
 $(BUILD)/bin/auth $(BUILD)/tests/test_auth_password: private OWN_LIBS = $(shell pkg-config --libs $(AUTH_PKGS))
 
-$(BUILD)/bin/outbox-relay: $(BUILD)/obj/outbox-relay/main.o $(RELAY_LIBS)
+$(BUILD)/bin/outbox-relay: $(BUILD)/obj/outbox-relay/cli/main.o $(RELAY_LIBS)
 	@mkdir -p $(@D)
 	$(call quiet,LINK,$@)$(LINK) $^ $(PKG_LIBS) -o $@
 

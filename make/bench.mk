@@ -6,7 +6,7 @@ BENCH_PEERS := bench/peers/node_modules/.package-lock.json
 BENCH_RUN = BUILD=$(BUILD) bench/run
 ROW ?=
 
-$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o
+$(BUILD)/bench/%: $(BUILD)/obj/bench/%.o $(RELAY_LIBS)
 	@mkdir -p $(@D)
 	$(call quiet,LINK,$@)$(LINK) $^ $(PKG_LIBS) -o $@
 

@@ -68,6 +68,8 @@ $(LINT)/headers.ok: $(H_FILES)
 	$(call quiet,CHECK,headers)$(CC) $(TIDY_FLAGS) -fsyntax-only -x c $(H_FILES) && touch $@
 
 lint-docs: $(CONFIG_PROGRAMS:%=$(BUILD)/bin/%)
+	$(call quiet,CHECK,links and paths in Markdown)scripts/check-links
+	$(call quiet,CHECK,docs/ARCHITECTURE.md)scripts/check-architecture
 	$(call quiet,CHECK,docs/errors.md)scripts/check-errors
 	$(call quiet,CHECK,docs/configuration.md)scripts/config-docs $(BUILD)/bin $(CONFIG_PROGRAMS) | \
 		diff -u docs/configuration.md - || \
@@ -76,7 +78,7 @@ lint-docs: $(CONFIG_PROGRAMS:%=$(BUILD)/bin/%)
 lint-all: lint-links
 .PHONY: lint-links
 lint-links: $(PROGRAMS)
-	$(call quiet,CHECK,what programs link)scripts/check-links $(BUILD)/bin
+	$(call quiet,CHECK,what programs link)scripts/check-libraries $(BUILD)/bin
 
 lint-sql: $(LINT)/sql.ok
 $(LINT)/sql.ok: $(SERVICES:%=$(BUILD)/bin/%) scripts/check-sql-comments

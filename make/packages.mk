@@ -13,7 +13,7 @@ PACKAGES_COMMAND.check = scripts/deps --check
 PACKAGES_COMMAND.ignore = :
 GO_ON = $(MAKE) --no-print-directory PACKAGES=ignore
 
-PACKAGE_GROUPS := relay build run unit integration e2e test lint fuzz model deb native bench stress monitoring \
+PACKAGE_GROUPS := relay build run unit integration postman test lint fuzz model deb native bench stress monitoring \
 	compose k8s charts bare arm64
 .PHONY: deps $(PACKAGE_GROUPS:%=has-%)
 deps: ## install what is needed to run, test and check everything

@@ -1,10 +1,10 @@
 # Tests: `make test` runs all that show whether the shop works. Each suite alone: make unit, make integration,
-# make e2e. TESTS: the files and folders of tests/integration to run; SHORT=yes: the collection once, no demo.
+# make postman. TESTS: the files and folders of tests/integration to run; SHORT=yes: the collection once, no demo.
 ##@ Tests
 TESTS ?=
 SHORT ?=
 
-.PHONY: test unit integration e2e unit-tests integration-tests
+.PHONY: test unit integration postman unit-tests integration-tests
 RUN_TESTS = BUILD=$(BUILD) TESTS="$(TESTS)" SHORT="$(SHORT)" UNIT_TESTS="$(UNIT_TESTS)" INTEGRATION_C="$(INTEGRATION_C)" scripts/run-tests
 
 # INTEGRATION_C is set by a file read later.
@@ -12,7 +12,7 @@ RUN_TESTS = BUILD=$(BUILD) TESTS="$(TESTS)" SHORT="$(SHORT)" UNIT_TESTS="$(UNIT_
 unit-tests: $(UNIT_TESTS)
 integration-tests: $$(INTEGRATION_C)
 
-test: has-test ## run all tests: unit, integration and e2e
+test: has-test ## run all tests: unit, integration and postman
 	+@$(GO_ON) all unit-tests integration-tests
 	@$(RUN_TESTS)
 
@@ -24,9 +24,9 @@ integration: has-integration ## with a real PostgreSQL, sockets and nginx; TESTS
 	+@$(GO_ON) all $(if $(TESTS),,integration-tests)
 	@$(RUN_TESTS) integration
 
-e2e: has-e2e ## the Postman collection with the whole shop, on ports of its own
+postman: has-postman ## the Postman collection with the whole shop, on ports of its own
 	+@$(GO_ON) all
-	@$(RUN_TESTS) e2e
+	@$(RUN_TESTS) postman
 
 $(BUILD)/tests/test_auth $(BUILD)/tests/test_auth_jwks: $(BUILD)/obj/tests/support/keys.o \
 	$(BUILD)/obj/tests/support/tokens.o

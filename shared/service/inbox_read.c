@@ -1,6 +1,7 @@
 /* CloudEvents 1.0 in structured mode, one or a batch, from the body of a request. The binary mode
  * is not taken: a batch has no such form, and the relay does not send it. */
 #include "shared/base/json.h"
+#include "shared/base/uuid.h"
 #include "shared/service/inbox_internal.h"
 
 #include <ctype.h>
@@ -19,16 +20,11 @@ static bool is_media_type(const char *content_type, const char *wanted)
     return length == strlen(wanted) && strncasecmp(content_type, wanted, length) == 0;
 }
 
-static bool read_uuid(const char *text, char ret_id[INBOX_ID_SIZE])
+static bool read_id(const char *text, char ret_id[INBOX_ID_SIZE])
 {
-    static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    if (!text || strlen(text) != sizeof(shape) - 1)
+    if (!uuid_is_valid(text))
         return false;
-    for (size_t i = 0; i < sizeof(shape); i++) {
-        if (shape[i] == 'x' ? !isxdigit((unsigned char)text[i]) : text[i] != shape[i])
-            return false;
-    }
-    for (size_t i = 0; i < sizeof(shape); i++)
+    for (size_t i = 0; i < INBOX_ID_SIZE; i++)
         ret_id[i] = (char)tolower((unsigned char)text[i]);
     return true;
 }
@@ -87,7 +83,7 @@ static const char *read_event(const json_t *object, struct inbox_item *item)
         return "an event must be a JSON object";
     if (!version || strcmp(version, "1.0") != 0)
         return "specversion must be \"1.0\"";
-    if (!read_uuid(json_string_value(json_object_get(object, "id")), item->id))
+    if (!read_id(json_string_value(json_object_get(object, "id")), item->id))
         return "id must be a UUID";
     event->source = attribute(object, "source");
     event->type = attribute(object, "type");

@@ -240,7 +240,7 @@ check "without a network, too" check_without_network
 if [ -z "${SHORT:-}" ]; then
     check "make deb, and the package" check_deb
     for target in lint model 'fuzz TIME=2' asan 'native' bench-smoke 'stress DURATION=15 CLIENTS=4 OUTAGE=3' \
-        'monitoring-test SHORT=yes' unit e2e build/bin/auth build/tests/test_base64; do
+        'monitoring-test SHORT=yes' unit postman build/bin/auth build/tests/test_base64; do
         check "make $target, alone" check_alone "make $target"
     done
     check "packages of what needs Docker or debootstrap" check_packages_of compose k8s bare arm64

@@ -1,7 +1,7 @@
 /* Events as they go out: whatever stands in the columns of an event, the request's body is one JSON
  * object that says just that. Input: type, aggregate type, aggregate id, headers, payload, with a
  * NUL between them. */
-#include "outbox-relay/cloudevent.h"
+#include "outbox-relay/event/cloudevent.h"
 #include "shared/base/json.h"
 #include "shared/base/utf8.h"
 #include "tests/fuzz/fuzz.h"

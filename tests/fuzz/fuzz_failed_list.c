@@ -1,6 +1,6 @@
 /* What a receiver says about single events of a batch: an answer that names failed events is never
  * taken for one that says all were delivered, however it is spelled. */
-#include "outbox-relay/verdict.h"
+#include "outbox-relay/engine/verdict.h"
 #include "shared/base/json.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -1,7 +1,7 @@
 /* Answers of receivers: what is read does not depend on how the bytes were split, and a body has
  * the length that its answer says. */
-#include "outbox-relay/backoff.h"
-#include "outbox-relay/http1.h"
+#include "outbox-relay/base/backoff.h"
+#include "outbox-relay/http/http1.h"
 #include "tests/fuzz/fuzz.h"
 
 struct reading {

@@ -1,6 +1,6 @@
 /* The two forms of Retry-After: never a wait in the past, never more than the number says. */
-#include "outbox-relay/backoff.h"
-#include "outbox-relay/retry_after.h"
+#include "outbox-relay/base/backoff.h"
+#include "outbox-relay/http/retry_after.h"
 #include "tests/fuzz/fuzz.h"
 
 #define NOW INT64_C(1800000000)

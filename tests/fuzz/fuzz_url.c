@@ -1,8 +1,8 @@
 /* URLs of subscriptions: whatever an operator writes, the request has one request line and the
  * fields that it should have, and the allow-list judges the host that stands in it. Input: list,
  * URL, with a NUL between them. */
-#include "outbox-relay/allow.h"
-#include "outbox-relay/url.h"
+#include "outbox-relay/engine/allow.h"
+#include "outbox-relay/http/url.h"
 #include "tests/fuzz/fuzz.h"
 
 #include <strings.h>

@@ -1,14 +1,13 @@
 /* No memory: each allocation of what reads and writes in the relay and in the services fails once.
  * Nothing may crash, leak (make asan), or look like success. Left out is what aborts by design: the
  * heap of timers, the table of parked keys, the list of answers that PostgreSQL owes. */
-#include "outbox-relay/allow.h"
-#include "outbox-relay/cloudevent.h"
-#include "outbox-relay/read_result.h"
-#include "outbox-relay/signer.h"
-#include "outbox-relay/statements.h"
-#include "outbox-relay/transport.h"
-#include "outbox-relay/url.h"
-#include "outbox-relay/verdict.h"
+#include "outbox-relay/engine/allow.h"
+#include "outbox-relay/engine/statements.h"
+#include "outbox-relay/engine/verdict.h"
+#include "outbox-relay/event/cloudevent.h"
+#include "outbox-relay/event/read_result.h"
+#include "outbox-relay/http/transport.h"
+#include "outbox-relay/http/url.h"
 #include "shared/base/webhook.h"
 #include "shared/http/fields.h"
 #include "shared/http/http_query.h"
@@ -120,9 +119,9 @@ static void check_a_url(void)
 static void make_a_signer(void)
 {
     static const struct webhook_key key = {.length = 32};
-    struct signer *signer = signer_new(&key, 1);
+    struct webhook_signer *signer = webhook_signer_new(&key, 1);
     assert_int_equal(signer == NULL, failing_has_failed());
-    signer_free(signer);
+    webhook_signer_free(signer);
 }
 
 static void on_done(void *context, const struct response *response)

@@ -1,8 +1,8 @@
 /* The cursor against a model of PostgreSQL's transactions: random begins, ids, commits, rollbacks,
  * snapshots, marks, cut reads and restarts. Whatever the order, every committed event is read, and
  * read once unless a restart went back. */
-#include "outbox-relay/backoff.h"
-#include "outbox-relay/cursor.h"
+#include "outbox-relay/base/backoff.h"
+#include "outbox-relay/engine/cursor.h"
 
 #include <inttypes.h>
 #include <setjmp.h>

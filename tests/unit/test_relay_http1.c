@@ -1,5 +1,5 @@
 /* Reading answers to POSTs: whole, byte by byte, and cut at every place. */
-#include "outbox-relay/http1.h"
+#include "outbox-relay/http/http1.h"
 
 #include <errno.h>
 #include <setjmp.h>

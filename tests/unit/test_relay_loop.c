@@ -1,6 +1,6 @@
 /* The event loop: timers in order, stopping within callbacks, descriptors that go away. */
-#include "outbox-relay/backoff.h"
-#include "outbox-relay/loop.h"
+#include "outbox-relay/base/backoff.h"
+#include "outbox-relay/base/loop.h"
 
 #include <pthread.h>
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 /* What is kept of the text of an error. */
-#include "outbox-relay/pg_text.h"
+#include "outbox-relay/postgres/pg_text.h"
 #include "shared/base/utf8.h"
 
 #include <setjmp.h>

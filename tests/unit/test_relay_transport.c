@@ -1,6 +1,6 @@
 /* Requests against a receiver whose every move is scripted: what is sent, how answers and broken
  * connections are taken, when a connection is used again. */
-#include "outbox-relay/transport.h"
+#include "outbox-relay/http/transport.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

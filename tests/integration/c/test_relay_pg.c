@@ -1,5 +1,5 @@
 /* Connections that are of no use any more, and what becomes of a unit then. */
-#include "outbox-relay/pg.h"
+#include "outbox-relay/postgres/pg.h"
 #include "shared/base/cleanup.h"
 #include "tests/support/database.h"
 

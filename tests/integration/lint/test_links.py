@@ -1,61 +1,84 @@
-"""scripts/check-links passes the programs as they are, and names what does not belong where it is put."""
+"""scripts/check-links passes the project's pages, and finds each kind of dead link."""
 
-import shutil
 import subprocess
 
 import pytest
-from lib.process import BUILD, ROOT
+from lib.process import ROOT
 
 CHECK = ROOT / "scripts/check-links"
-CONTROL = ROOT / "packaging/debian/control"
+OTHER = """# Other page
+
+## A heading, with `code` & more
+## Twice
+## Twice
+<a id="by-hand"></a>
+```
+# not a heading
+```
+"""
 
 
-def check(*arguments):
-    return subprocess.run([CHECK, *map(str, arguments)], text=True, capture_output=True, timeout=60)
+def check(tree):
+    done = subprocess.run([CHECK, tree], capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
 
 
-@pytest.fixture
-def programs(tmp_path):
-    """A folder with the programs, to put others in their place."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for program in (BUILD / "bin").iterdir():
-        (folder / program.name).symlink_to(program)
-    return folder
+@pytest.fixture(name="tree")
+def _tree(tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/other.md").write_text(OTHER)
+    (tmp_path / "docs/program.c").touch()
+    (tmp_path / "node_modules").mkdir()
+    (tmp_path / "node_modules/foreign.md").write_text("[dead](dead.md)\n")
+    return tmp_path
 
 
-def test_the_programs_as_they_are():
-    done = check(BUILD / "bin")
-    assert (done.returncode, done.stderr) == (0, "")
+def test_pages_of_the_project_pass():
+    assert check(ROOT) == (0, "")
 
 
-def test_a_relay_that_links_what_a_service_uses(programs):
-    (programs / "outbox-relay").unlink()
-    shutil.copy(BUILD / "bin/auth", programs / "outbox-relay")
-    done = check(programs)
-    assert done.returncode == 1
-    assert "outbox-relay has libargon2, which it should not need" in done.stderr
-    holds = next(line for line in done.stderr.splitlines() if "outbox-relay holds" in line)
-    assert {"auth_check", "jwks_parse", "inbox_receive", "service_main"} <= set(holds.split())
-
-
-def test_a_service_that_links_what_it_does_not_use(programs):
-    (programs / "order").unlink()
-    shutil.copy(BUILD / "bin/auth", programs / "order")
-    done = check(programs)
-    assert done.returncode == 1
-    assert "order has libargon2, which it should not need" in done.stderr
-
-
-@pytest.mark.parametrize("before, after, complaint", [
-    ("libpq-dev", "libpq-dev, libargon2-dev", "has libargon2-dev, which it should not need"),
-    ("libcurl4-openssl-dev, ", "", "lacks libcurl4-openssl-dev"),
+@pytest.mark.parametrize("text", [
+    "[a](other.md)", "[a](./other.md)", "[a](../docs/)", "[a](../docs/program.c)", "[a](other.md#twice)",
+    "[a](other.md#twice-1)", "[a](other.md#a-heading-with-code--more)", "[a](other.md#by-hand)", "[a](#here)",
+    '[a](other.md "title")', "[a](<other.md>)", "[a]: other.md", "![a](program.c)", '<a href="other.md">',
+    "[a](https://example.org/dead.md)", "[a](mailto:a@example.org)", "[a](other.md) `[b](dead.md)`",
+    "[a](other.md)\n```\n[b](dead.md)\n```", "[a](other.md) `docs/program.c` `docs/*.c` `docs/<name>.c` `dead/x.c`",
+    "[a](other.md) `docs/{program,<name>}.{c,[ch]}` `docs/**/*.c`",
 ])
-def test_a_package_that_is_built_from_others(tmp_path, before, after, complaint):
-    control = tmp_path / "control"
-    text = CONTROL.read_text("utf-8")
-    assert before in text
-    control.write_text(text.replace(before, after), "utf-8")
-    done = check(BUILD / "bin", control)
-    assert done.returncode == 1
-    assert complaint in done.stderr
+def test_living_link_passes(tree, text):
+    (tree / "docs/page.md").write_text(f"# Here\n{text}\n")
+    assert check(tree) == (0, "")
+
+
+@pytest.mark.parametrize("text, complaint", [
+    ("[a](dead.md)", "dead.md does not exist"),
+    ("[a](docs/other.md)", "docs/other.md does not exist"),
+    ("    * [a](dead.md)", "dead.md does not exist"),
+    ("[a](other.md), [b](dead.md)", "dead.md does not exist"),
+    ('[a](dead.md "title")', "dead.md does not exist"),
+    ("[a](<dead.md>)", "dead.md does not exist"),
+    ("[a]: dead.md", "dead.md does not exist"),
+    ("![a](dead.svg)", "dead.svg does not exist"),
+    ('<img src="dead.svg">', "dead.svg does not exist"),
+    ("[a](other.md#dead)", "other.md#dead has no such heading"),
+    ("[a](other.md#not-a-heading)", "has no such heading"),
+    ("[a](other.md#twice-2)", "has no such heading"),
+    ("[a](#dead)", "#dead has no such heading"),
+    ("[a](program.c#L1)", "is not a Markdown page"),
+    ("[a](../../other.md)", "leads out of the repository"),
+    ("[a](/docs/other.md)", "leads out of the repository"),
+    ("[a]()", "does not exist"),
+    ("[a](other.md) `docs/dead.c`", "`docs/dead.c` does not exist"),
+    ("[a](other.md) `docs/*.h`", "`docs/*.h` does not exist"),
+    ("[a](other.md) `docs/program.{c,h}`", "`docs/program.{c,h}` does not exist"),
+])
+def test_dead_link_is_found(tree, text, complaint):
+    (tree / "docs/page.md").write_text(f"# Here\n{text}\n")
+    status, output = check(tree)
+    assert status == 1 and "docs/page.md:2: " in output and complaint in output, output
+    assert len(output.splitlines()) == 1, output
+
+
+def test_no_links_at_all_is_no_pass(tree):
+    status, output = check(tree)
+    assert status == 1 and "no page has a link" in output

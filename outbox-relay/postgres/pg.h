@@ -1,0 +1,65 @@
+/* One asynchronous PostgreSQL connection in pipeline mode.
+ *
+ * Statements are queued into units; pg_commit() ends a unit, which the server runs as one
+ * transaction. Results come back in order. Connecting (name resolution, TLS, login, setup), which
+ * libpq can't do without blocking, happens in a short-lived thread of its own. */
+#ifndef RELAY_PG_H
+#define RELAY_PG_H
+
+#include "outbox-relay/base/loop.h"
+#include "outbox-relay/postgres/pg_statement.h"
+#include "shared/base/cleanup.h"
+
+#include <libpq-fe.h>
+
+struct pg;
+
+struct pg_settings {
+    const char *conninfo;
+    const char *application_name;
+    const char *const *setup;                     /* NULL-ended SQL to run first */
+    const struct pg_statement *const *statements; /* NULL-ended, to prepare first */
+    bool unnamed; /* prepare nothing: for a transaction-pooling proxy */
+    int connect_timeout_s;
+    void (*opened)(void *context);
+    /* The connection failed or could not be made; it is closed after this. `message` has no
+     * newline. */
+    void (*lost)(void *context, const char *message);
+    void (*notified)(void *context, const char *channel); /* may be NULL */
+    /* A unit has failed: what the server said, before `on_done` is called. `message` has no
+     * newline. */
+    void (*refused)(void *context, const char *message);
+    void *context;
+};
+
+/* Keeps a copy of `settings` but borrows what it points to. Not yet connected. NULL: no memory. */
+struct pg *pg_new(struct loop *loop, const struct pg_settings *settings);
+/* Closes at once; no callback follows. Accepts NULL. */
+void pg_free(struct pg *pg);
+
+/* Begins to connect; `opened` or `lost` will follow. Errors: -EBUSY (is not closed), -ENOMEM. */
+MUST_CHECK int pg_open(struct pg *pg);
+/* Closes without a callback; what is queued is dropped. */
+void pg_close(struct pg *pg);
+bool pg_is_open(const struct pg *pg);
+
+/* Takes a result: it is the callback's to PQclear. NULL is given when the connection is closed
+ * before an answer came (not on pg_free). */
+typedef void pg_on_result(void *context, PGresult *take_result);
+
+/* Queues a statement. `values` are copied: text, or NULL for null. With `on_result` NULL the result
+ * is dropped. A failure to send shows as a lost connection. */
+void pg_send(struct pg *pg, const struct pg_statement *statement, const char *const *values,
+    pg_on_result *on_result, void *context);
+
+/* Ends the unit and sends it. `on_done`, which may be NULL, gets the SQLSTATE of the unit's first
+ * error (08006 when the connection is closed before the answer; not on pg_free), or NULL when it is
+ * committed. */
+void pg_commit(struct pg *pg, void (*on_done)(void *context, const char *sqlstate), void *context);
+
+/* Units that have been sent and not been answered. */
+size_t pg_pending(const struct pg *pg);
+/* When the oldest of them was sent (loop_now()); 0 when there is none. */
+int64_t pg_pending_since(const struct pg *pg);
+
+#endif

@@ -1,0 +1,189 @@
+/* See pg_connect.h. The thread owns nothing of the relay but its job; the job's last holder (thread
+ * or loop) frees it. */
+#include "outbox-relay/postgres/pg_connect.h"
+#include "shared/base/cleanup.h"
+#include "shared/db/result.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* Worst case to notice a peer that has gone without a word: 10 s idle + 3 probes * 5 s = 25 s; for
+ * unacknowledged data tcp_user_timeout is 15 s. */
+static const char *const KEEPALIVE[][2] = {
+    {"keepalives", "1"},
+    {"keepalives_idle", "10"},
+    {"keepalives_interval", "5"},
+    {"keepalives_count", "3"},
+    {"tcp_user_timeout", "15000"},
+};
+
+struct pg_connecting {
+    atomic_int holders;
+    struct loop *loop;
+    struct watch watch;
+    int event_fd;
+    void (*done)(void *context, PGconn *take_connection, const char *error);
+    void *context;
+
+    char *conninfo; /* copies: the owner may go away while the thread is at it */
+    char *application_name;
+    char timeout_text[16];
+    const char *const *setup;
+    const struct pg_statement *const *statements;
+
+    PGconn *connection; /* the result; the thread's until it has written event_fd */
+    char *error;
+};
+
+static void release(struct pg_connecting *job)
+{
+    if (atomic_fetch_sub(&job->holders, 1) > 1)
+        return;
+    PQfinish(job->connection);
+    if (job->event_fd >= 0)
+        close(job->event_fd);
+    free(job->conninfo);
+    free(job->application_name);
+    free(job->error);
+    free(job);
+}
+
+/* The thread -------------------------------------------------------------------------------------
+ */
+
+static bool run_setup(struct pg_connecting *job)
+{
+    for (const char *const *sql = job->setup; sql && *sql; sql++) {
+        AUTO_RESULT PGresult *result = PQexec(job->connection, *sql);
+        ExecStatusType status = PQresultStatus(result);
+        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+            return false;
+    }
+    for (const struct pg_statement *const *s = job->statements; s && *s; s++) {
+        if (!*(*s)->name)
+            continue;
+        AUTO_RESULT PGresult *result =
+            PQprepare(job->connection, (*s)->name, (*s)->sql, (*s)->param_count, NULL);
+        if (PQresultStatus(result) != PGRES_COMMAND_OK)
+            return false;
+    }
+    return true;
+}
+
+static void ignore_notice(void *context, const char *message)
+{
+    (void)context;
+    (void)message;
+}
+
+static void connect_and_set_up(struct pg_connecting *job)
+{
+    const char *names[ARRAY_SIZE(KEEPALIVE) + 5] = {
+        "application_name", "connect_timeout", "client_encoding"};
+    const char *values[ARRAY_SIZE(KEEPALIVE) + 5] = {
+        job->application_name, job->timeout_text, "UTF8"};
+    size_t count = 3;
+    for (size_t i = 0; i < ARRAY_SIZE(KEEPALIVE); i++, count++) {
+        names[count] = KEEPALIVE[i][0];
+        values[count] = KEEPALIVE[i][1];
+    }
+    names[count] = "dbname"; /* last: a conninfo here overrides what stands before it */
+    values[count] = job->conninfo;
+    job->connection = PQconnectdbParams(names, values, 1);
+    if (!job->connection) {
+        job->error = strdup("out of memory");
+        return;
+    }
+    PQsetNoticeProcessor(job->connection, ignore_notice, NULL);
+    if (PQstatus(job->connection) != CONNECTION_OK || !run_setup(job))
+        job->error = strdup(PQerrorMessage(job->connection));
+}
+
+static void *thread_main(void *argument)
+{
+    struct pg_connecting *job = argument;
+    uint64_t one = 1;
+    connect_and_set_up(job);
+    if (write(job->event_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        abort(); /* an eventfd write can't fail otherwise */
+    release(job);
+    return NULL;
+}
+
+/* The loop ---------------------------------------------------------------------------------------
+ */
+
+static void on_event(void *context, uint32_t events)
+{
+    (void)events;
+    struct pg_connecting *job = context;
+    uint64_t count;
+    if (read(job->event_fd, &count, sizeof(count)) < 0)
+        return;
+    loop_unwatch(job->loop, &job->watch);
+    PGconn *connection = job->connection;
+    job->connection = NULL;
+    job->done(job->context, connection, job->error);
+    release(job);
+}
+
+void pg_connecting_abandon(struct pg_connecting *job)
+{
+    loop_unwatch(job->loop, &job->watch);
+    release(job);
+}
+
+static struct pg_connecting *new_job(struct loop *loop, const struct pg_login *login)
+{
+    struct pg_connecting *job = calloc(1, sizeof(*job));
+    if (!job)
+        return NULL;
+    atomic_init(&job->holders, 1);
+    job->loop = loop;
+    job->watch = (struct watch){.fd = -1, .ready = on_event, .context = job};
+    job->setup = login->setup;
+    job->statements = login->statements;
+    job->conninfo = strdup(login->conninfo);
+    job->application_name = strdup(login->application_name);
+    job->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    snprintf(job->timeout_text, sizeof(job->timeout_text), "%d", login->connect_timeout_s);
+    if (!job->conninfo || !job->application_name || job->event_fd < 0) {
+        release(job);
+        return NULL;
+    }
+    return job;
+}
+
+int pg_connecting_start(struct loop *loop, const struct pg_login *login,
+    void (*done)(void *context, PGconn *take_connection, const char *error), void *context,
+    struct pg_connecting **ret_connecting)
+{
+    struct pg_connecting *job = new_job(loop, login);
+    if (!job)
+        return -ENOMEM;
+    job->done = done;
+    job->context = context;
+    int ret = loop_watch(loop, &job->watch, job->event_fd, EPOLLIN);
+    if (ret < 0) {
+        release(job);
+        return ret;
+    }
+    pthread_t thread;
+    atomic_fetch_add(&job->holders, 1);
+    ret = pthread_create(&thread, NULL, thread_main, job);
+    if (ret != 0) {
+        release(job);
+        pg_connecting_abandon(job);
+        return -EAGAIN;
+    }
+    pthread_detach(thread);
+    *ret_connecting = job;
+    return 0;
+}

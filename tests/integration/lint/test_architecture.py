@@ -1,0 +1,126 @@
+"""scripts/check-architecture passes docs/ARCHITECTURE.md as it is, and finds each way to be wrong."""
+
+import re
+import subprocess
+
+import pytest
+from lib.process import ROOT
+
+CHECK = ROOT / "scripts/check-architecture"
+PAGE = ROOT / "docs/ARCHITECTURE.md"
+SECTION = "## Where does X happen?"
+ROW = re.compile(r"^\| (?P<question>[^|]*\?) \| `(?P<file>[^|]*)` \| `(?P<name>[^|]*)` \|$", re.M)
+
+
+@pytest.fixture(name="tree")
+def _tree(tmp_path):
+    """A tree with the page as a copy and links to the folders that it names."""
+    for folder in ("outbox-relay", "shared", "services", "sql"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/ARCHITECTURE.md").write_text(PAGE.read_text())
+    return tmp_path
+
+
+def check(tree):
+    done = subprocess.run([CHECK, tree], capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def rows():
+    return [match for match in ROW.finditer(PAGE.read_text()) if match["question"] != "question"]
+
+
+def row_of(suffix):
+    return next(row for row in rows() if row["file"].endswith(suffix))
+
+
+def assert_refused(tree, old, new, *words):
+    """With `old` replaced by `new`, the check fails with a line that has the words and where it is."""
+    page = tree / "docs/ARCHITECTURE.md"
+    text = page.read_text()
+    assert old in text
+    page.write_text(text.replace(old, new, 1))
+    status, output = check(tree)
+    assert status == 1
+    assert all(word in output for word in ("docs/ARCHITECTURE.md", *words)), output
+
+
+def test_page_as_it_is_passes(tree):
+    assert check(tree) == (0, "")
+    assert len(rows()) >= 30
+
+
+def test_file_that_is_gone_is_found(tree):
+    row = row_of(".c")
+    assert_refused(tree, row[0], row[0].replace(".c`", "_gone.c`"), "_gone.c does not exist")
+
+
+@pytest.mark.parametrize("suffix", [".c", ".sql", ".template"])
+def test_function_that_is_gone_is_found(tree, suffix):
+    row = row_of(suffix)
+    name = row["name"] + "_gone"
+    assert_refused(tree, row[0], row[0].replace(f"`{row['name']}`", f"`{name}`"),
+                   f"{row['file']} does not define {name}")
+
+
+@pytest.mark.parametrize("text", [
+    "int wanted(void);", "    wanted();", "/* wanted() {} */", "static int (*wanted)(void);", "int unwanted(void)\n{\n}",
+    "int other(void)\n{\n    return wanted(1);\n}", "#define wanted() {",
+])
+def test_declaration_or_call_is_no_definition(tree, text):
+    (tree / "made").mkdir()
+    (tree / "made/made.c").write_text(text + "\n")
+    row = row_of(".c")
+    assert_refused(tree, row[0], f"| {row['question']} | `made/made.c` | `wanted` |", "does not define wanted")
+
+
+@pytest.mark.parametrize("text", [
+    "int wanted(void)\n{\n}", "static struct a *wanted(\n    int x, int y)\n{\n}", "const char *wanted(void (*f)(int))\n{",
+])
+def test_definition_is_found(tree, text):
+    (tree / "made").mkdir()
+    (tree / "made/made.c").write_text(text + "\n")
+    page = tree / "docs/ARCHITECTURE.md"
+    row = row_of(".c")
+    page.write_text(page.read_text().replace(row[0], f"| {row['question']} | `made/made.c` | `wanted()` |"))
+    assert check(tree) == (0, "")
+
+
+def test_sql_function_that_a_later_migration_replaces_is_found(tree):
+    (tree / "made").mkdir()
+    for number in (1, 2, 3):
+        (tree / f"made/00{number}_made.sql").write_text("create or replace function a.wanted() returns int\n")
+    row = row_of(".sql")
+    assert_refused(tree, row[0], f"| {row['question']} | `made/001_made.sql` | `a.wanted` |",
+                   "defined anew by 003_made.sql")
+
+
+def test_repeated_question_is_found(tree):
+    first, second = rows()[:2]
+    assert_refused(tree, second[0], second[0].replace(second["question"], first["question"]), "already listed")
+
+
+def test_repeated_function_is_found(tree):
+    first, second = rows()[:2]
+    assert_refused(tree, second[0], f"| {second['question']} | `{first['file']}` | `{first['name']}` |",
+                   "already listed")
+
+
+@pytest.mark.parametrize("change", [
+    lambda row: row.replace("?", "."), lambda row: row.replace("`", ""), lambda row: row[:row.rindex("| `") + 1],
+])
+def test_malformed_row_is_found(tree, change):
+    assert_refused(tree, rows()[0][0], change(rows()[0][0]), "is not a question")
+
+
+def test_short_table_is_found(tree):
+    text = (tree / "docs/ARCHITECTURE.md").read_text()
+    head, few = text[:rows()[0].start()], "\n".join(row[0] for row in rows()[:29])
+    (tree / "docs/ARCHITECTURE.md").write_text(f"{head}{few}\n")
+    status, output = check(tree)
+    assert status == 1 and "29 rows, fewer than 30" in output
+
+
+def test_missing_table_is_found(tree):
+    assert_refused(tree, SECTION, "## Something else", "has no section")
