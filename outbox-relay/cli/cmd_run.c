@@ -4,6 +4,7 @@
 #include "outbox-relay/cli/commands.h"
 #include "outbox-relay/cli/drain_display.h"
 #include "outbox-relay/cli/metrics_page.h"
+#include "outbox-relay/engine/settings.h"
 #include "outbox-relay/engine/source.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/log.h"

@@ -1,5 +1,6 @@
 /* See drain_display.h. */
 #include "outbox-relay/cli/drain_display.h"
+#include "outbox-relay/engine/metrics.h"
 
 #include <inttypes.h>
 #include <stdio.h>

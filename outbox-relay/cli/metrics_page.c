@@ -1,5 +1,6 @@
 /* See metrics_page.h. */
 #include "outbox-relay/cli/metrics_page.h"
+#include "outbox-relay/engine/metrics.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/metrics.h"
 

@@ -1,8 +1,10 @@
 /* See answer.h. */
 #include "outbox-relay/engine/answer.h"
+#include "outbox-relay/engine/backlog.h"
 #include "outbox-relay/engine/breaker.h"
 #include "outbox-relay/engine/endpoint_store.h"
 #include "outbox-relay/engine/lane_queue.h"
+#include "outbox-relay/engine/parked_retry.h"
 #include "outbox-relay/engine/parking.h"
 #include "outbox-relay/engine/subscription.h"
 #include "outbox-relay/engine/verdict.h"
@@ -30,9 +32,9 @@ static void delivered(struct lane *lane, struct item *item, int64_t now_us)
     if (lane->suspects > 0)
         lane->suspects--;
     if (lane->for_parked)
-        parking_delivered(s, item);
+        parked_retry_delivered(s, item);
     else
-        subscription_settle(s, item);
+        backlog_settle(s, item);
 }
 
 static void refused(
@@ -42,7 +44,7 @@ static void refused(
     if (lane->suspects > 0)
         lane->suspects--;
     if (lane->for_parked)
-        parking_refused(s, item, status, error, permanent);
+        parked_retry_refused(s, item, status, error, permanent);
     else if (keyset_find(&s->parked, item->event->key))
         parking_behind(s, item); /* an earlier one of its key was refused in the same batch */
     else
@@ -100,9 +102,9 @@ static void on_refused(struct lane *lane, const struct response *response, const
 
 static void count_crash(const struct subscription *s, struct item *item)
 {
-    if (item->crashes++ == 0 || s->successes > item->successes_then)
+    if (item->crashes++ == 0 || s->answer.successes > item->successes_then)
         item->own_crashes++;
-    item->successes_then = s->successes;
+    item->successes_then = s->answer.successes;
 }
 
 /* Requests that break in the middle may be the event's fault: it crashes the receiver, or makes it
@@ -129,7 +131,7 @@ static void note_crash(struct lane *lane, const char *error)
 static void on_down(struct lane *lane, const struct response *response, const char *error)
 {
     struct subscription *s = lane->subscription;
-    s->next_probe = (int)(lane - s->lanes) + 1; /* another lane tries next */
+    s->answer.next_probe = (int)(lane - s->lanes.list) + 1; /* another lane tries next */
     if (response->outcome == RESPONSE_BROKEN || response->outcome == RESPONSE_TIMEOUT)
         note_crash(lane, error);
     breaker_failure(s, error, response->retry_after_s);
@@ -153,12 +155,12 @@ void answer_apply(struct lane *lane, const struct response *response)
     counter_add(&s->metrics->attempts[OUTCOMES[verdict]], 1);
     switch (verdict) {
     case VERDICT_DELIVERED:
-        s->successes++;
+        s->answer.successes++;
         apply_outcomes(lane, &failed, response->status);
         breaker_success(s);
         break;
     case VERDICT_REFUSED:
-        s->successes++;
+        s->answer.successes++;
         on_refused(lane, response, error);
         breaker_success(s);
         break;
@@ -166,6 +168,7 @@ void answer_apply(struct lane *lane, const struct response *response)
         on_down(lane, response, error);
         break;
     case VERDICT_GONE:
+        subscription_set_state(s, SUBSCRIPTION_DISABLED);
         endpoint_store_disable(s, error);
         break;
     }

@@ -4,6 +4,7 @@
 #define RELAY_ANSWER_H
 
 #include "outbox-relay/engine/core.h"
+#include "outbox-relay/http/transport.h"
 
 /* The lane's request must have ended; its events are still in `sending`. */
 void answer_apply(struct lane *lane, const struct response *response);

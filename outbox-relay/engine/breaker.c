@@ -4,9 +4,13 @@
 #include "outbox-relay/engine/endpoint_store.h"
 #include "shared/base/log.h"
 
-static void set_state(struct subscription *s, enum breaker state)
+static void set_state(struct subscription *s, enum breaker_state state)
 {
-    s->breaker = state;
+    static const char *const NAMES[] = {"closed", "open", "half open"};
+    if (s->breaker.state != state)
+        log_debug("breaker", LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
+            LOG_TEXT("state", NAMES[state]), LOG_TEXT("before", NAMES[s->breaker.state]));
+    s->breaker.state = state;
     gauge_set(&s->metrics->breaker, state);
 }
 
@@ -20,28 +24,34 @@ static void on_timer(void *context)
 
 void breaker_init(struct subscription *s)
 {
-    s->breaker_timer = (struct timer){.fire = on_timer, .context = s};
+    s->breaker.timer = (struct timer){.fire = on_timer, .context = s};
+}
+
+void breaker_stop(struct subscription *s)
+{
+    loop_timer_stop(s->source->loop, &s->breaker.timer);
 }
 
 void breaker_restore(struct subscription *s, bool was_open)
 {
-    s->failures = 0;
+    s->breaker.failures = 0;
     set_state(s, was_open ? BREAKER_HALF_OPEN : BREAKER_CLOSED);
 }
 
 bool breaker_lets_through(const struct subscription *s)
 {
-    return s->breaker == BREAKER_CLOSED || (s->breaker == BREAKER_HALF_OPEN && s->in_flight == 0);
+    return s->breaker.state == BREAKER_CLOSED ||
+           (s->breaker.state == BREAKER_HALF_OPEN && s->lanes.in_flight == 0);
 }
 
 void breaker_success(struct subscription *s)
 {
     /* While it is open, answers to requests from before are no news. */
-    if (s->breaker != BREAKER_HALF_OPEN)
+    if (s->breaker.state != BREAKER_HALF_OPEN)
         return;
     log_info("endpoint is back", LOG_TEXT("source", s->source->name),
-        LOG_TEXT("subscription", s->name), LOG_INT("failures", s->failures));
-    s->failures = 0;
+        LOG_TEXT("subscription", s->name), LOG_INT("failures", s->breaker.failures));
+    s->breaker.failures = 0;
     set_state(s, BREAKER_CLOSED);
     endpoint_store_breaker(s, NULL);
     source_wants_turn(s->source); /* which kicks the lanes */
@@ -49,27 +59,27 @@ void breaker_success(struct subscription *s)
 
 void breaker_probe_now(struct subscription *s)
 {
-    if (s->breaker == BREAKER_OPEN)
-        loop_timer_start(s->source->loop, &s->breaker_timer, 0);
+    if (s->breaker.state == BREAKER_OPEN)
+        loop_timer_start(s->source->loop, &s->breaker.timer, 0);
 }
 
 void breaker_failure(struct subscription *s, const char *error, int64_t retry_after_s)
 {
     const struct relay_settings *settings = s->source->settings;
     struct loop *loop = s->source->loop;
-    if (s->breaker != BREAKER_OPEN)
-        s->failures++;
+    if (s->breaker.state != BREAKER_OPEN)
+        s->breaker.failures++;
     int64_t wait_ms = probe_wait_ms(settings->breaker_base_ms, settings->breaker_max_ms,
-        s->failures, retry_after_s, source_random(s->source));
+        s->breaker.failures, retry_after_s, source_random(s->source));
     /* Those that were under way when it opened may ask for a longer wait, never end one. */
-    if (s->breaker == BREAKER_OPEN &&
-        (retry_after_s <= 0 || s->breaker_timer.due_us >= loop_now(loop) + wait_ms * 1000))
+    if (s->breaker.state == BREAKER_OPEN &&
+        (retry_after_s <= 0 || s->breaker.timer.due_us >= loop_now(loop) + wait_ms * 1000))
         return;
-    if (s->failures == 1 && s->breaker != BREAKER_OPEN)
+    if (s->breaker.failures == 1 && s->breaker.state != BREAKER_OPEN)
         log_warn("endpoint is down", LOG_TEXT("source", s->source->name),
             LOG_TEXT("subscription", s->name), LOG_TEXT("error", error),
             LOG_INT("retry_in_ms", wait_ms));
     set_state(s, BREAKER_OPEN);
-    loop_timer_start(loop, &s->breaker_timer, wait_ms * 1000);
+    loop_timer_start(loop, &s->breaker.timer, wait_ms * 1000);
     endpoint_store_breaker(s, error);
 }

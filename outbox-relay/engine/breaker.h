@@ -6,6 +6,7 @@
 #include "outbox-relay/engine/core.h"
 
 void breaker_init(struct subscription *subscription);
+void breaker_stop(struct subscription *subscription);
 
 /* As the relay before left it: one that was open is on trial, so that the first answer closes it,
  * also in the database. */

@@ -3,30 +3,73 @@
 #include "outbox-relay/base/backoff.h"
 #include "outbox-relay/engine/allow.h"
 #include "outbox-relay/engine/statements.h"
+#include "shared/base/log.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define SMALLEST_SHARE ((size_t)256 * 1024)
 
-void source_fail(struct source *source, const char *reason)
+static const char *state_name(enum source_state state)
 {
-    if (!source->failure)
-        source->failure = strdup(reason);
-    if (!source->failure)
-        abort(); /* a few bytes */
+    static const char *const NAMES[] = {
+        [SOURCE_CONNECTING] = "connecting",
+        [SOURCE_STANDBY] = "standby",
+        [SOURCE_LOADING] = "loading",
+        [SOURCE_ACTIVE] = "active",
+        [SOURCE_STOPPING] = "stopping",
+        [SOURCE_STOPPED] = "stopped",
+    };
+    return NAMES[state];
 }
 
-void source_write_failed(struct source *source, const char *sqlstate)
+void source_set_state(struct source *source, enum source_state state)
 {
-    char text[sizeof(source->refusal) + 64];
+    if (source->state == state)
+        return;
+    /* On the way to the others; while that fails again and again the failure is told. */
+    bool passing = state == SOURCE_CONNECTING || state == SOURCE_LOADING;
+    LOG_AT(passing ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "source", LOG_TEXT("source", source->name),
+        LOG_TEXT("state", state_name(state)), LOG_TEXT("before", state_name(source->state)),
+        LOG_INT("epoch", source->epoch));
+    source->state = state;
+    gauge_set(&source->metrics.leader, state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
+    gauge_set(&source->metrics.epoch, source->epoch);
+    gauge_set(&source->metrics.connected,
+        state == SOURCE_STANDBY || state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
+}
+
+void source_fail_by(struct source *source, const char *sqlstate, const char *reason)
+{
+    struct failure *failure = &source->failure;
+    if (failure->reason)
+        return;
+    failure->reason = strdup(reason);
+    if (!failure->reason)
+        abort(); /* a few bytes */
+    snprintf(failure->sqlstate, sizeof(failure->sqlstate), "%s", sqlstate);
+}
+
+void source_fail(struct source *source, const char *reason)
+{
+    source_fail_by(source, "", reason);
+}
+
+void source_unit_failed(struct source *source, const char *sqlstate)
+{
+    char text[sizeof(source->failure.refusal) + 64];
     if (strcmp(sqlstate, FENCED_SQLSTATE) == 0) {
         source_fail(source, "another relay has been elected");
         return;
     }
     snprintf(text, sizeof(text), "the database refused a statement: %s (SQLSTATE %s)",
-        source->refusal, sqlstate);
-    source_fail(source, text);
+        source->failure.refusal, sqlstate);
+    source_fail_by(source, sqlstate, text);
+}
+
+void source_works(struct source *source)
+{
+    source->failure.count = 0;
 }
 
 void source_fence(struct source *source)
@@ -37,24 +80,24 @@ void source_fence(struct source *source)
 
 void source_wants_turn(struct source *source)
 {
-    source->kick = true;
+    source->wants.kick = true;
 }
 
 void source_wants_read(struct source *source)
 {
-    source->read_wanted = true;
+    source->wants.read = true;
 }
 
 void source_wants_reload(struct source *source)
 {
-    source->reload_wanted = true;
-    source->kick = true;
+    source->wants.reload = true;
+    source->wants.kick = true;
 }
 
 bool source_may_send(const struct source *source)
 {
     return (source->state == SOURCE_ACTIVE || source->state == SOURCE_STOPPING) &&
-           !source->failure && !source->resigning && !source->stop_overdue &&
+           !source->failure.reason && !source->shutdown.resigning && !source->shutdown.overdue &&
            loop_now(source->loop) < source->lease_until_us;
 }
 
@@ -70,7 +113,12 @@ uint64_t source_random(struct source *source)
 
 size_t source_buffer_share(const struct source *source)
 {
-    size_t readers = source->reader_count ? source->reader_count : 1;
+    size_t readers = source->readers.count ? source->readers.count : 1;
     size_t share = (size_t)source->settings->buffer_bytes / readers;
     return share > SMALLEST_SHARE ? share : SMALLEST_SHARE;
+}
+
+bool subscription_is_full(const struct subscription *s)
+{
+    return s->parked.count > (size_t)s->source->settings->max_parked_keys;
 }

@@ -15,6 +15,9 @@ void cursor_store_turn(struct source *source);
 /* Writes the cursors that have moved, and a mark. Does nothing while such a write is under way. */
 void cursor_store_write(struct source *source);
 
+/* The same, and the newer snapshots of subscriptions that are idle. */
+void cursor_store_refresh(struct source *source);
+
 /* The result of TAKE_MARK or WRITE_MARK; `context` is the source. */
 void cursor_store_on_mark(void *context, PGresult *take_result);
 

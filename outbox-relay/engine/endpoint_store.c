@@ -7,7 +7,7 @@
 static void on_written(void *context, const char *sqlstate)
 {
     if (sqlstate)
-        source_write_failed(context, sqlstate);
+        source_unit_failed(context, sqlstate);
 }
 
 void endpoint_store_disable(struct subscription *s, const char *reason)
@@ -15,7 +15,6 @@ void endpoint_store_disable(struct subscription *s, const char *reason)
     char text[ERROR_MAX + 1];
     error_text(reason, text);
     const char *values[] = {s->name, text};
-    s->active = false;
     log_warn("subscription is disabled, the receiver has gone", LOG_TEXT("source", s->source->name),
         LOG_TEXT("subscription", s->name));
     source_fence(s->source);

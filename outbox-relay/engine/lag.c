@@ -13,17 +13,17 @@
  * one counts, whatever its type; 0: none, or not known yet. */
 static int64_t oldest_us(const struct subscription *s, bool unread)
 {
-    const struct pending *first = s->pending_head;
+    const struct pending *first = s->backlog.head;
     if (first)
         return first->items[first->settled].event->created_us;
-    return unread && s->unread.position == s->settled.position ? s->unread.created_us : 0;
+    return unread && s->lag.position == s->settled.position ? s->lag.created_us : 0;
 }
 
 void lag_update(struct subscription *s)
 {
     int64_t lag = s->source->last_id - s->settled.position;
-    bool unread = s->reader && s->reader->due && lag > 0;
-    gauge_set(&s->metrics->lag_events, (s->pending_head || unread) && lag > 0 ? lag : 0);
+    bool unread = reader_is_due(s) && lag > 0;
+    gauge_set(&s->metrics->lag_events, (s->backlog.head || unread) && lag > 0 ? lag : 0);
     gauge_set(&s->metrics->oldest_us, oldest_us(s, unread));
     gauge_set(&s->metrics->parked_keys, (int64_t)s->parked.count);
 }
@@ -49,8 +49,8 @@ static void on_first_unread(void *context, PGresult *take_result)
     for (struct subscription *s = source->subscriptions; s; s = s->next) {
         if (strcmp(s->name, PQgetvalue(result, 0, 0)) != 0)
             continue;
-        s->unread.position = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
-        s->unread.created_us = strtoll(PQgetvalue(result, 0, 2), NULL, 10);
+        s->lag.position = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
+        s->lag.created_us = strtoll(PQgetvalue(result, 0, 2), NULL, 10);
     }
 }
 
@@ -58,11 +58,11 @@ static void on_timer(void *context)
 {
     struct source *source = context;
     char position[NUMBER_SIZE];
-    if (source->state != SOURCE_ACTIVE || source->failure || !readers_stuck(source))
+    if (source->state != SOURCE_ACTIVE || source->failure.reason || !readers_stuck(source))
         return;
     pg_send(source->work, &NEWEST_ID, NULL, on_newest_id, source);
     for (const struct subscription *s = source->subscriptions; s; s = s->next) {
-        if (s->pending_head || !reader_is_stuck(source, s->reader))
+        if (s->backlog.head || !reader_is_stuck(s))
             continue;
         const char *values[] = {s->name, number_text(s->settled.position, position)};
         pg_send(source->work, &FIRST_UNREAD, values, on_first_unread, source);
@@ -72,16 +72,16 @@ static void on_timer(void *context)
 
 void lag_watch(struct source *source)
 {
-    if (!timer_running(&source->watch_timer) && readers_stuck(source))
-        loop_timer_start(source->loop, &source->watch_timer, WATCH_EVERY_US);
+    if (!timer_running(&source->lag.timer) && readers_stuck(source))
+        loop_timer_start(source->loop, &source->lag.timer, WATCH_EVERY_US);
 }
 
 void lag_init(struct source *source)
 {
-    source->watch_timer = (struct timer){.fire = on_timer, .context = source};
+    source->lag.timer = (struct timer){.fire = on_timer, .context = source};
 }
 
 void lag_stop(struct source *source)
 {
-    loop_timer_stop(source->loop, &source->watch_timer);
+    loop_timer_stop(source->loop, &source->lag.timer);
 }

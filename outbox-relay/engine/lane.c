@@ -1,12 +1,13 @@
 /* See lane.h. */
 #include "outbox-relay/engine/lane.h"
-#include "outbox-relay/base/buffer.h"
 #include "outbox-relay/engine/answer.h"
 #include "outbox-relay/engine/breaker.h"
 #include "outbox-relay/engine/lane_queue.h"
+#include "outbox-relay/engine/parked_retry.h"
 #include "outbox-relay/engine/parking.h"
 #include "outbox-relay/engine/subscription.h"
 #include "outbox-relay/event/cloudevent.h"
+#include "outbox-relay/http/transport.h"
 #include "shared/base/uuid.h"
 #include "shared/base/webhook.h"
 
@@ -19,19 +20,19 @@
 
 static bool may_send(const struct subscription *s)
 {
-    return s->active && s->allowed && s->signer && !s->gone && !s->reload &&
-           s->wanted_in_flight == s->max_in_flight && source_may_send(s->source) &&
+    return s->state == SUBSCRIPTION_ACTIVE && s->phase == PHASE_CURRENT && s->allowed &&
+           s->signing.signer && lanes_fit(s) && source_may_send(s->source) &&
            breaker_lets_through(s);
 }
 
 static size_t next_size(const struct lane *lane)
 {
     const struct subscription *s = lane->subscription;
-    if (lane->for_parked || s->breaker == BREAKER_HALF_OPEN)
+    if (lane->for_parked || s->breaker.state == BREAKER_HALF_OPEN)
         return 1;
     if (lane->head && lane->head->crashes >= SUSPECT_CRASHES)
         return 1;
-    size_t limit = (size_t)s->batch_size;
+    size_t limit = (size_t)s->row.batch_size;
     if (lane->suspects > 0 && lane->batch_limit > 0 && (size_t)lane->batch_limit < limit)
         limit = (size_t)lane->batch_limit;
     return limit;
@@ -41,19 +42,19 @@ static size_t next_size(const struct lane *lane)
  * none of what they have delivered. */
 static uint64_t last_number(const struct subscription *s)
 {
-    return s->source->state == SOURCE_STOPPING ? s->highest_settled : UINT64_MAX;
+    return s->source->state == SOURCE_STOPPING ? s->backlog.highest_settled : UINT64_MAX;
 }
 
 bool lanes_finished(const struct subscription *s)
 {
-    if (s->in_flight > 0)
+    if (s->lanes.in_flight > 0)
         return false;
     if (!may_send(s))
         return true; /* nothing to wait for */
-    for (int i = 0; i < s->lane_count; i++) {
-        const struct lane *lane = &s->lanes[i];
+    for (int i = 0; i < s->lanes.count; i++) {
+        const struct lane *lane = &s->lanes.list[i];
         const struct item *first = lane->sending ? lane->sending : lane->head;
-        if (first && !lane->for_parked && first->number < s->highest_settled)
+        if (first && !lane->for_parked && first->number < s->backlog.highest_settled)
             return false;
     }
     return true;
@@ -86,7 +87,7 @@ static void build_body(struct lane *lane)
 {
     const struct subscription *s = lane->subscription;
     struct buffer *body = &lane->body;
-    if (s->batch_size == 1) {
+    if (s->row.batch_size == 1) {
         cloudevent_add(body, s->source->source_json, lane->sending->event);
         return;
     }
@@ -102,7 +103,7 @@ static void build_body(struct lane *lane)
 /* The id of a request, the same whenever the same events are sent. */
 static void write_webhook_id(const struct lane *lane, char id[64])
 {
-    if (lane->subscription->batch_size == 1) {
+    if (lane->subscription->row.batch_size == 1) {
         uuid_write(lane->sending->event->uuid, id);
         id[36] = '\0';
         return;
@@ -120,12 +121,12 @@ static void on_answer(void *context, const struct response *response)
     struct subscription *s = lane->subscription;
     lane_request_ended(lane);
     buffer_clear(&lane->body, KEEP_BODY);
-    if (s->gone || s->reload)
+    if (s->phase != PHASE_CURRENT)
         source_wants_turn(s->source); /* the queue is dropped as soon as nothing is in flight */
     else
         answer_apply(lane, response);
-    if (lane->for_parked && s->unload_due)
-        parking_unload(s);
+    if (lane->for_parked)
+        parked_retry_answered(s);
     lane_kick(lane);
 }
 
@@ -145,19 +146,19 @@ static int start_request(struct lane *lane)
     write_webhook_id(lane, id);
     snprintf(timestamp, sizeof(timestamp), "%" PRId64, now_s);
     int ret = webhook_signer_sign(
-        s->signer, id, timestamp, lane->body.data, lane->body.length, signatures);
+        s->signing.signer, id, timestamp, lane->body.data, lane->body.length, signatures);
     if (ret < 0)
         return ret;
     return transfer_start(lane->transfer,
         &(struct request){
-            .url = s->url,
-            .content_type = s->batch_size == 1 ? CLOUDEVENT_TYPE : CLOUDEVENT_BATCH_TYPE,
+            .url = s->row.url,
+            .content_type = s->row.batch_size == 1 ? CLOUDEVENT_TYPE : CLOUDEVENT_BATCH_TYPE,
             .webhook_id = id,
             .webhook_timestamp = timestamp,
             .webhook_signature = signatures,
             .body = lane->body.data,
             .body_length = lane->body.length,
-            .timeout_ms = s->timeout_ms,
+            .timeout_ms = s->row.timeout_ms,
         });
 }
 
@@ -169,7 +170,7 @@ void lane_kick(struct lane *lane)
     if (lane->for_parked && s->source->state == SOURCE_STOPPING)
         return;
     /* What is to be sent again may be more than the subscription takes by now. */
-    if (lane->sending_count > (size_t)s->batch_size)
+    if (lane->sending_count > (size_t)s->row.batch_size)
         lane_put_back(lane);
     if (!lane->sending)
         fill(lane);
@@ -186,13 +187,13 @@ void lane_kick(struct lane *lane)
 
 void lanes_break_off(struct subscription *s)
 {
-    for (int i = 0; i < s->lane_count; i++)
-        lane_release(&s->lanes[i]);
+    for (int i = 0; i < s->lanes.count; i++)
+        lane_release(&s->lanes.list[i]);
 }
 
 void lanes_kick(struct subscription *s)
 {
-    int first = s->next_probe % s->lane_count;
-    for (int i = 0; i < s->lane_count; i++)
-        lane_kick(&s->lanes[(first + i) % s->lane_count]);
+    int first = s->answer.next_probe % s->lanes.count;
+    for (int i = 0; i < s->lanes.count; i++)
+        lane_kick(&s->lanes.list[(first + i) % s->lanes.count]);
 }

@@ -1,5 +1,8 @@
 /* See lane_queue.h. */
 #include "outbox-relay/engine/lane_queue.h"
+#include "outbox-relay/http/transport.h"
+
+#include "shared/base/log.h"
 
 #include <errno.h>
 
@@ -9,12 +12,21 @@ static void lane_init(struct lane *lane, struct subscription *subscription, bool
     lane->tail = &lane->head;
 }
 
+static void set_in_flight(struct lane *lane, bool in_flight)
+{
+    const struct subscription *s = lane->subscription;
+    log_debug("lane", LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
+        LOG_INT("lane", lane - s->lanes.list), LOG_INT("events", lane->sending_count),
+        LOG_TEXT("request", in_flight ? "started" : "ended"));
+    lane->in_flight = in_flight;
+}
+
 void lane_request_started(struct lane *lane)
 {
     struct subscription *s = lane->subscription;
-    lane->in_flight = true;
-    s->in_flight++;
-    s->sending_bytes += lane->body.length;
+    set_in_flight(lane, true);
+    s->lanes.in_flight++;
+    s->lanes.sending_bytes += lane->body.length;
     s->source->sending_bytes += lane->body.length;
 }
 
@@ -23,10 +35,10 @@ void lane_request_ended(struct lane *lane)
     struct subscription *s = lane->subscription;
     if (s->source->sending_bytes >= (size_t)s->source->settings->buffer_bytes)
         source_wants_turn(s->source); /* other subscriptions may have waited for room */
+    set_in_flight(lane, false);
+    s->lanes.in_flight--;
+    s->lanes.sending_bytes -= lane->body.length;
     s->source->sending_bytes -= lane->body.length;
-    s->sending_bytes -= lane->body.length;
-    s->in_flight--;
-    lane->in_flight = false;
 }
 
 void lane_release(struct lane *lane)
@@ -104,6 +116,17 @@ void lane_let_others_pass(struct lane *lane)
     lane->tail = passed_end;
 }
 
+void lanes_empty(struct subscription *s)
+{
+    for (int i = 0; i < s->lanes.count; i++) {
+        struct lane *lane = &s->lanes.list[i];
+        lane->head = lane->sending = NULL;
+        lane->tail = &lane->head;
+        lane->sending_count = 0;
+        lane->suspects = 0;
+    }
+}
+
 int lanes_resize(struct subscription *s, int max_in_flight)
 {
     if (max_in_flight < 1)
@@ -115,8 +138,8 @@ int lanes_resize(struct subscription *s, int max_in_flight)
     for (int i = 0; i <= max_in_flight; i++)
         lane_init(&lanes[i], s, i == max_in_flight);
     /* All events of a key are in one lane, so taking lane by lane keeps each key's order. */
-    for (int i = 0; i < s->lane_count; i++) {
-        struct lane *old = &s->lanes[i];
+    for (int i = 0; i < s->lanes.count; i++) {
+        struct lane *old = &s->lanes.list[i];
         lane_put_back(old);
         while (old->head) {
             struct item *item = lane_pop(old);
@@ -125,9 +148,8 @@ int lanes_resize(struct subscription *s, int max_in_flight)
         }
         lane_release(old);
     }
-    free(s->lanes);
-    s->lanes = lanes;
-    s->lane_count = count;
-    s->max_in_flight = max_in_flight;
+    free(s->lanes.list);
+    s->lanes.list = lanes;
+    s->lanes.count = count;
     return 0;
 }

@@ -28,6 +28,20 @@ bool lane_has_work(const struct lane *lane);
 void lane_request_started(struct lane *lane);
 void lane_request_ended(struct lane *lane);
 
+/* The lane of events that come from outbox.delivery. */
+static inline struct lane *lane_for_parked(const struct subscription *subscription)
+{
+    return &subscription->lanes.list[subscription->lanes.count - 1];
+}
+
+/* Forgets what waits in all lanes; nothing may be in flight. */
+void lanes_empty(struct subscription *subscription);
+/* Whether there are as many lanes as the subscription has to have by now. */
+static inline bool lanes_fit(const struct subscription *subscription)
+{
+    return subscription->lanes.count == subscription->row.max_in_flight + 1;
+}
+
 /* Spreads what waits over `max_in_flight` lanes anew, and makes one more for parked events; none
  * may be in flight. Errors: -ENOMEM, -EINVAL. */
 MUST_CHECK int lanes_resize(struct subscription *subscription, int max_in_flight);

@@ -36,14 +36,14 @@ static void try_later(struct source *source)
     if (wait_us > beat_us(source))
         wait_us = beat_us(source);
     wait_us = wait_us * 3 / 4 + (int64_t)(source_random(source) % (uint64_t)(wait_us / 2));
-    loop_timer_start(source->loop, &source->lease_timer, wait_us);
+    loop_timer_start(source->loop, &source->lease.timer, wait_us);
 }
 
 static void on_elect_done(void *context, const char *sqlstate)
 {
     struct source *source = context;
     if (sqlstate) {
-        source_write_failed(source, sqlstate);
+        source_unit_failed(source, sqlstate);
     } else if (source->epoch > 0) {
         source->events->elected(source);
     } else {
@@ -76,19 +76,19 @@ static const char *ttl_text(const struct source *source, char text[24])
 /* Every sign of life counts from when it was sent. */
 static void note_sent(struct source *source)
 {
-    source->beat_sent_us = loop_now(source->loop);
+    source->lease.beat_sent_us = loop_now(source->loop);
 }
 
 static void note_alive(struct source *source)
 {
-    source->lease_until_us = source->beat_sent_us + trusted_us(source);
+    source->lease_until_us = source->lease.beat_sent_us + trusted_us(source);
     gauge_set(&source->metrics.alive_us, loop_now(source->loop));
 }
 
 static void elect_by_row(struct source *source)
 {
     char ttl[24];
-    const char *values[] = {source->holder, ttl_text(source, ttl)};
+    const char *values[] = {source->lease.holder, ttl_text(source, ttl)};
     note_sent(source);
     pg_send(source->work, &ELECT_POLLING, values, on_elected, source);
     pg_commit(source->work, on_elect_done, source);
@@ -98,24 +98,24 @@ static void on_lock(void *context, PGresult *take_result)
 {
     AUTO_RESULT PGresult *result = take_result;
     struct source *source = context;
-    source->lock_held = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
-                        *PQgetvalue(result, 0, 0) == 't';
+    source->lease.lock_held = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
+                              *PQgetvalue(result, 0, 0) == 't';
 }
 
 static void on_lock_done(void *context, const char *sqlstate)
 {
     struct source *source = context;
     if (sqlstate) {
-        source_write_failed(source, sqlstate);
+        source_unit_failed(source, sqlstate);
         return;
     }
     gauge_set(&source->metrics.alive_us, loop_now(source->loop));
-    if (!source->lock_held) {
+    if (!source->lease.lock_held) {
         source->events->standby(source);
         try_later(source);
         return;
     }
-    const char *values[] = {source->holder};
+    const char *values[] = {source->lease.holder};
     note_sent(source);
     /* First listen, then everything that reads. */
     pg_send(source->session, &LISTEN_EVENTS, NULL, NULL, NULL);
@@ -132,7 +132,7 @@ static void stand_for_election(struct source *source)
         elect_by_row(source);
         return;
     }
-    if (source->lock_held) { /* but a relay that polls has the lease */
+    if (source->lease.lock_held) { /* but a relay that polls has the lease */
         on_lock_done(source, NULL);
         return;
     }
@@ -147,7 +147,7 @@ static void on_beat(void *context, const char *sqlstate)
 {
     struct source *source = context;
     if (sqlstate) {
-        source_write_failed(source, sqlstate);
+        source_unit_failed(source, sqlstate);
         return;
     }
     note_alive(source);
@@ -170,7 +170,7 @@ static void beat(struct source *source)
         source_fail(source, "the server does not answer");
         return;
     }
-    loop_timer_start(source->loop, &source->lease_timer, beat_us(source));
+    loop_timer_start(source->loop, &source->lease.timer, beat_us(source));
     if (!source->polling && since)
         return; /* a sign of life is under way */
     note_sent(source);
@@ -196,21 +196,21 @@ static void on_lease_timer(void *context)
 void lease_hold(struct source *source)
 {
     note_alive(source);
-    loop_timer_start(source->loop, &source->lease_timer, beat_us(source));
+    loop_timer_start(source->loop, &source->lease.timer, beat_us(source));
 }
 
 /* Connections ------------------------------------------------------------------------------------
  */
 
-static void on_lost(void *context, const char *message)
+static void on_lost(void *context, const char *sqlstate, const char *message)
 {
-    source_fail(context, message);
+    source_fail_by(context, sqlstate, message);
 }
 
 static void on_refused(void *context, const char *message)
 {
     struct source *source = context;
-    snprintf(source->refusal, sizeof(source->refusal), "%s", message);
+    snprintf(source->failure.refusal, sizeof(source->failure.refusal), "%s", message);
 }
 
 static void on_session_opened(void *context)
@@ -241,10 +241,10 @@ static void on_notified(void *context, const char *channel)
 /* The session that holds the locks: server-side time to live of the lease. */
 static int make_session_setup(struct source *source)
 {
-    int ret = asprintf(&source->session_setup[0], "set idle_session_timeout = %" PRId64,
+    int ret = asprintf(&source->lease.session_setup[0], "set idle_session_timeout = %" PRId64,
         source->settings->lease_ttl_ms);
     if (ret < 0) {
-        source->session_setup[0] = NULL;
+        source->lease.session_setup[0] = NULL;
         return -ENOMEM;
     }
     return 0;
@@ -280,15 +280,15 @@ int lease_init(struct source *source)
     };
     char host[64] = "";
     gethostname(host, sizeof(host) - 1);
-    snprintf(source->holder, sizeof(source->holder), "%s:%ld:%016" PRIx64, host, (long)getpid(),
-        source_random(source));
-    source->lease_timer = (struct timer){.fire = on_lease_timer, .context = source};
+    snprintf(source->lease.holder, sizeof(source->lease.holder), "%s:%ld:%016" PRIx64, host,
+        (long)getpid(), source_random(source));
+    source->lease.timer = (struct timer){.fire = on_lease_timer, .context = source};
     source->work = pg_new(source->loop, &settings);
     if (!source->work || source->polling)
         return source->work ? 0 : -ENOMEM;
     if (make_session_setup(source) < 0)
         return -ENOMEM;
-    settings.setup = (const char *const *)source->session_setup;
+    settings.setup = (const char *const *)source->lease.session_setup;
     settings.statements = SESSION_STATEMENTS;
     settings.opened = on_session_opened;
     settings.notified = on_notified;
@@ -301,8 +301,8 @@ void lease_release(struct source *source)
     pg_free(source->session);
     pg_free(source->work);
     source->session = source->work = NULL;
-    free(source->session_setup[0]);
-    source->session_setup[0] = NULL;
+    free(source->lease.session_setup[0]);
+    source->lease.session_setup[0] = NULL;
 }
 
 void lease_open(struct source *source)
@@ -315,9 +315,9 @@ void lease_open(struct source *source)
 
 void lease_close(struct source *source)
 {
-    loop_timer_stop(source->loop, &source->lease_timer);
+    loop_timer_stop(source->loop, &source->lease.timer);
     source->epoch = 0;
-    source->lock_held = false;
+    source->lease.lock_held = false;
     source->lease_until_us = 0;
     pg_close(source->work);
     if (source->session)

@@ -16,17 +16,17 @@ static void on_maintained(void *context, PGresult *take_result)
     AUTO_RESULT PGresult *result = take_result;
     struct source *source = context;
     if (PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1)
-        source->maintained_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
+        source->maintenance.newest_id = strtoll(PQgetvalue(result, 0, 0), NULL, 10);
 }
 
 static void on_maintain_done(void *context, const char *sqlstate)
 {
     struct source *source = context;
-    source->maintaining = false;
+    source->maintenance.under_way = false;
     /* Else it was the stop that ended it, or the connection's end, which has a line of its own. */
-    if (sqlstate && source->state == SOURCE_ACTIVE && !source->failure)
+    if (sqlstate && source->state == SOURCE_ACTIVE && !source->failure.reason)
         log_warn("outbox.maintain() failed", LOG_TEXT("source", source->name),
-            LOG_TEXT("error", source->refusal), LOG_TEXT("sqlstate", sqlstate));
+            LOG_TEXT("error", source->failure.refusal), LOG_TEXT("sqlstate", sqlstate));
 }
 
 /* When there is something new, and once an hour for what has grown old. The snapshots
@@ -37,39 +37,37 @@ static void on_maintain_timer(void *context)
     char maintained[24];
     const char *values[] = {maintained};
     loop_timer_start(
-        source->loop, &source->maintain_timer, source->settings->maintain_interval_s * US_PER_S);
-    if (source->maintaining)
+        source->loop, &source->maintenance.timer, source->settings->maintain_interval_s * US_PER_S);
+    if (source->maintenance.under_way)
         return;
-    bool old = loop_now(source->loop) - source->maintained_us > MAINTAIN_ANYWAY_US;
-    if (old || source->last_id > source->maintained_id) {
-        source->maintained_us = loop_now(source->loop);
-        for (struct subscription *s = source->subscriptions; s; s = s->next)
-            s->cursor_dirty |= !s->pending_head;
-        cursor_store_write(source);
+    bool old = loop_now(source->loop) - source->maintenance.anyway_us > MAINTAIN_ANYWAY_US;
+    if (old || source->last_id > source->maintenance.newest_id) {
+        source->maintenance.anyway_us = loop_now(source->loop);
+        cursor_store_refresh(source);
     }
-    snprintf(maintained, sizeof(maintained), "%" PRId64, old ? -1 : source->maintained_id);
+    snprintf(maintained, sizeof(maintained), "%" PRId64, old ? -1 : source->maintenance.newest_id);
     /* Not where the reads and writes are, which would have to wait. The lease does not suffer:
      * outbox.maintain() never waits for a lock for long, and reads no table of any size. */
     struct pg *pg = source->polling ? source->work : source->session;
-    source->maintaining = true;
+    source->maintenance.under_way = true;
     pg_send(pg, &MAINTAIN, values, on_maintained, source);
     pg_commit(pg, on_maintain_done, source);
 }
 
 void maintenance_init(struct source *source)
 {
-    source->maintain_timer = (struct timer){.fire = on_maintain_timer, .context = source};
+    source->maintenance.timer = (struct timer){.fire = on_maintain_timer, .context = source};
 }
 
 void maintenance_start(struct source *source)
 {
-    source->maintained_id = -1;
-    source->maintained_us = loop_now(source->loop);
-    loop_timer_start(source->loop, &source->maintain_timer, US_PER_S);
+    source->maintenance.newest_id = -1;
+    source->maintenance.anyway_us = loop_now(source->loop);
+    loop_timer_start(source->loop, &source->maintenance.timer, US_PER_S);
 }
 
 void maintenance_stop(struct source *source)
 {
-    loop_timer_stop(source->loop, &source->maintain_timer);
-    source->maintaining = false;
+    loop_timer_stop(source->loop, &source->maintenance.timer);
+    source->maintenance.under_way = false;
 }

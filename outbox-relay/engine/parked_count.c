@@ -47,16 +47,16 @@ static void on_timer(void *context)
 
 void parked_count_soon(struct source *source)
 {
-    if (!timer_running(&source->count_timer))
-        loop_timer_start(source->loop, &source->count_timer, COUNT_EVERY_US);
+    if (!timer_running(&source->parked_count.timer))
+        loop_timer_start(source->loop, &source->parked_count.timer, COUNT_EVERY_US);
 }
 
 void parked_count_init(struct source *source)
 {
-    source->count_timer = (struct timer){.fire = on_timer, .context = source};
+    source->parked_count.timer = (struct timer){.fire = on_timer, .context = source};
 }
 
 void parked_count_stop(struct source *source)
 {
-    loop_timer_stop(source->loop, &source->count_timer);
+    loop_timer_stop(source->loop, &source->parked_count.timer);
 }

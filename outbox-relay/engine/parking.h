@@ -1,12 +1,12 @@
-/* Exceptions, in outbox.delivery: refused events, those that wait behind them, and dead ones. Every
- * unit is fenced by the epoch and excludes the operators' commands. */
+/* Parks events of ordinary lanes in outbox.delivery: refused ones, and those that wait behind them.
+ * What becomes of them there is in parked_retry.h. */
 #ifndef RELAY_PARKING_H
 #define RELAY_PARKING_H
 
 #include "outbox-relay/engine/core.h"
 
-/* The event of an ordinary lane was refused: parks it, dead at once when `permanent` or when its
- * attempts are used up, and settles it. `error` is copied. */
+/* The event was refused: parks it, dead at once when `permanent` or when its attempts are used up,
+ * and settles it. `error` is copied. */
 void parking_begin(struct subscription *subscription, struct item *item, int status,
     const char *error, bool permanent);
 
@@ -14,18 +14,11 @@ void parking_begin(struct subscription *subscription, struct item *item, int sta
 void parking_behind(struct subscription *subscription, struct item *item);
 void parking_write_behind(struct subscription *subscription);
 
-/* An event that was parked is delivered, or refused again. */
-void parking_delivered(struct subscription *subscription, struct item *item);
-void parking_refused(struct subscription *subscription, struct item *item, int status,
-    const char *error, bool permanent);
+/* Once a turn: writes what waits, and logs when too many keys are held back. */
+void parking_turn(struct subscription *subscription);
 
-/* Once a turn: logs that it has become full, and that it no longer is. */
-void parking_tell_full(struct subscription *subscription);
-
-/* Loads parked events that are due; sets the timer for the next. */
-void parking_load(struct subscription *subscription);
-/* Forgets those that wait to be sent, and has them loaded anew: an operator may have skipped them.
- */
-void parking_unload(struct subscription *subscription);
+void parking_init(struct subscription *subscription);
+/* Forgets the events that wait to be written. */
+void parking_drop(struct subscription *subscription);
 
 #endif

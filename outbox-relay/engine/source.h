@@ -1,13 +1,18 @@
 /* One publishing database: its thread, its loop, its connections, its subscriptions.
  *
  * States: CONNECTING -> STANDBY -> LOADING -> ACTIVE -> STOPPING; anything that goes wrong leads
- * back to CONNECTING with all in memory dropped, as the database knows everything. One function
- * changes the state, see source.c. */
+ * back to CONNECTING with all in memory dropped, as the database knows everything. */
 #ifndef RELAY_SOURCE_H
 #define RELAY_SOURCE_H
 
-#include "outbox-relay/engine/core.h"
 #include "shared/base/cleanup.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct relay_settings;
+struct source;
+struct source_metrics;
 
 /* Copies `name` and `conninfo`, borrows `settings`. Errors: -ENOMEM or what loop_new gave. */
 MUST_CHECK int source_new(const char *name, const char *conninfo,

@@ -11,7 +11,7 @@
 const struct pg_statement READ_BEGIN = {
     .name = "read_begin", .sql = "begin transaction isolation level repeatable read, read only"};
 
-/* Where the session can't be set up once: see source_setup.c. */
+/* Where the session can't be set up once: see lease.c. */
 const struct pg_statement READ_TUNE = {
     .name = "read_tune", .sql = "select set_config('jit', 'off', true)"};
 

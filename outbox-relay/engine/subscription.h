@@ -10,36 +10,24 @@
 struct subscription *subscription_new(struct source *source, const PGresult *rows, int row);
 /* Breaks off its requests and frees it. It must not be in a reader. */
 void subscription_free(struct subscription *subscription);
-/* Follows a change of the configuration (not of the cursor). Errors: -ENOMEM. */
+/* Follows a change of its row (not of the cursor). Errors: -ENOMEM. */
 MUST_CHECK int subscription_configure(
     struct subscription *subscription, const PGresult *rows, int row);
 /* Sets the cursor from the row, or sets it back when that is all that is asked for; nothing may be
  * queued. Errors: -EBADMSG, -ENOMEM. */
 MUST_CHECK int subscription_set_cursor(
     struct subscription *subscription, const PGresult *rows, int row);
-/* Drops what waits in lanes; what is in flight must have ended. */
-void subscription_drop_queue(struct subscription *subscription);
+/* Forgets all events that were read; nothing may be under way. */
+void subscription_drop_events(struct subscription *subscription);
 
-bool subscription_wants(const struct subscription *subscription, struct text event_type);
-/* Whether so many keys are held back that nothing more is to be read. */
-bool subscription_is_full(const struct subscription *subscription);
+/* What the relay does with it follows from both, see records.h. */
+void subscription_set_state(struct subscription *subscription, enum subscription_state state);
+void subscription_set_phase(struct subscription *subscription, enum subscription_phase phase);
+
 /* Whether it may take another read of up to `bytes`. */
 bool subscription_has_room(const struct subscription *subscription, size_t bytes);
 /* Whether another request may be in flight: large ones of all lanes at once would fill the memory.
  * Each subscription has its share, so that a slow endpoint slows no other. */
 bool subscription_may_send_more(const struct subscription *subscription);
-
-/* Queues the matching events of a read and starts what can be started. Errors: -ENOMEM. */
-MUST_CHECK int subscription_take(
-    struct subscription *subscription, struct read_result *read, const struct cursor *after);
-/* How far all is settled, also in the middle of a read. `ret_cursor` must be empty; the caller
- * releases it. */
-void subscription_progress(const struct subscription *subscription, struct cursor *ret_cursor);
-
-/* Queues what READ_PARKED gave. Errors: -ENOMEM. */
-MUST_CHECK int subscription_take_parked(
-    struct subscription *subscription, struct read_result *read);
-/* The item is delivered or parked for good. The item is gone with it. */
-void subscription_settle(struct subscription *subscription, struct item *item);
 
 #endif

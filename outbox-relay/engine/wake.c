@@ -1,6 +1,7 @@
 /* See wake.h. */
 #include "outbox-relay/engine/wake.h"
 #include "outbox-relay/engine/statements.h"
+#include "shared/base/log.h"
 #include "shared/db/result.h"
 
 #define US_PER_MS INT64_C(1000)
@@ -17,6 +18,10 @@
 
 static void set_state(struct source *source, enum wake_state state)
 {
+    static const char *const NAMES[] = {"awake", "locking", "final read", "asleep"};
+    if (source->wake.state != state)
+        log_debug("wake-up", LOG_TEXT("source", source->name), LOG_TEXT("state", NAMES[state]),
+            LOG_TEXT("before", NAMES[source->wake.state]));
     source->wake.state = state;
     gauge_set(&source->metrics.asleep, state == WAKE_ASLEEP);
 }

@@ -136,12 +136,12 @@ static void in_one_line(const char *message, char text[MESSAGE_SIZE])
 }
 
 /* The connection is of no use any more: closes it and tells the owner why. */
-static void lose(struct pg *pg, const char *message)
+static void lose(struct pg *pg, const char *sqlstate, const char *message)
 {
     char text[MESSAGE_SIZE];
     in_one_line(message && *message ? message : "connection lost", text);
     /* First, so that the owner hears why before it hears of each unit that came to nothing. */
-    pg->settings.lost(pg->settings.context, text);
+    pg->settings.lost(pg->settings.context, sqlstate, text);
     close_connection(pg, true);
 }
 
@@ -150,7 +150,7 @@ static void on_broken(void *context)
     struct pg *pg = context;
     if (!*PQerrorMessage(pg->connection))
         PQconsumeInput(pg->connection); /* then libpq says what it found when it could not write */
-    lose(pg, PQerrorMessage(pg->connection));
+    lose(pg, "", PQerrorMessage(pg->connection));
 }
 
 /* Closes it in the next turn, when nobody is in the middle of queueing something. No event of the
@@ -305,7 +305,7 @@ static void receive(struct pg *pg)
 {
     unsigned generation = pg->generation;
     if (!PQconsumeInput(pg->connection)) {
-        lose(pg, PQerrorMessage(pg->connection));
+        lose(pg, "", PQerrorMessage(pg->connection));
         return;
     }
     while (pg->head && !PQisBusy(pg->connection)) {
@@ -317,7 +317,7 @@ static void receive(struct pg *pg)
             return; /* closed by the callback */
     }
     if (PQstatus(pg->connection) == CONNECTION_BAD) {
-        lose(pg, PQerrorMessage(pg->connection));
+        lose(pg, "", PQerrorMessage(pg->connection));
         return;
     }
     receive_notifies(pg);
@@ -335,18 +335,19 @@ static void on_socket(void *context, uint32_t events)
 /* Opening ----------------------------------------------------------------------------------------
  */
 
-static void on_connected(void *context, PGconn *take_connection, const char *error)
+static void on_connected(
+    void *context, PGconn *take_connection, const char *sqlstate, const char *error)
 {
     struct pg *pg = context;
     pg->connecting = NULL;
     pg->connection = take_connection;
     if (error) {
-        lose(pg, error);
+        lose(pg, sqlstate, error);
         return;
     }
     if (PQsetnonblocking(pg->connection, 1) < 0 || !PQenterPipelineMode(pg->connection) ||
         loop_watch(pg->loop, &pg->watch, PQsocket(pg->connection), EPOLLIN) < 0) {
-        lose(pg, "the connection can't be used asynchronously");
+        lose(pg, "", "the connection can't be used asynchronously");
         return;
     }
     pg->settings.opened(pg->settings.context);

@@ -22,9 +22,10 @@ struct pg_settings {
     bool unnamed; /* prepare nothing: for a transaction-pooling proxy */
     int connect_timeout_s;
     void (*opened)(void *context);
-    /* The connection failed or could not be made; it is closed after this. `message` has no
-     * newline. */
-    void (*lost)(void *context, const char *message);
+    /* The connection failed or could not be made; it is closed after this. `sqlstate` is "" unless
+     * the server has refused a statement of the setup: libpq tells none of a failed login.
+     * `message` has no newline. */
+    void (*lost)(void *context, const char *sqlstate, const char *message);
     void (*notified)(void *context, const char *channel); /* may be NULL */
     /* A unit has failed: what the server said, before `on_done` is called. `message` has no
      * newline. */

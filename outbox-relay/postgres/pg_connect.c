@@ -29,7 +29,7 @@ struct pg_connecting {
     struct loop *loop;
     struct watch watch;
     int event_fd;
-    void (*done)(void *context, PGconn *take_connection, const char *error);
+    void (*done)(void *context, PGconn *take_connection, const char *sqlstate, const char *error);
     void *context;
 
     char *conninfo; /* copies: the owner may go away while the thread is at it */
@@ -40,6 +40,7 @@ struct pg_connecting {
 
     PGconn *connection; /* the result; the thread's until it has written event_fd */
     char *error;
+    char sqlstate[6]; /* of a refused statement of the setup */
 };
 
 static void release(struct pg_connecting *job)
@@ -58,12 +59,22 @@ static void release(struct pg_connecting *job)
 /* The thread -------------------------------------------------------------------------------------
  */
 
+/* Whether the server took a statement; notes its SQLSTATE when it did not. */
+static bool is_taken(struct pg_connecting *job, const PGresult *result)
+{
+    ExecStatusType status = PQresultStatus(result);
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
+        return true;
+    snprintf(job->sqlstate, sizeof(job->sqlstate), "%s", sqlstate ? sqlstate : "");
+    return false;
+}
+
 static bool run_setup(struct pg_connecting *job)
 {
     for (const char *const *sql = job->setup; sql && *sql; sql++) {
         AUTO_RESULT PGresult *result = PQexec(job->connection, *sql);
-        ExecStatusType status = PQresultStatus(result);
-        if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+        if (!is_taken(job, result))
             return false;
     }
     for (const struct pg_statement *const *s = job->statements; s && *s; s++) {
@@ -71,7 +82,7 @@ static bool run_setup(struct pg_connecting *job)
             continue;
         AUTO_RESULT PGresult *result =
             PQprepare(job->connection, (*s)->name, (*s)->sql, (*s)->param_count, NULL);
-        if (PQresultStatus(result) != PGRES_COMMAND_OK)
+        if (!is_taken(job, result))
             return false;
     }
     return true;
@@ -130,7 +141,7 @@ static void on_event(void *context, uint32_t events)
     loop_unwatch(job->loop, &job->watch);
     PGconn *connection = job->connection;
     job->connection = NULL;
-    job->done(job->context, connection, job->error);
+    job->done(job->context, connection, job->sqlstate, job->error);
     release(job);
 }
 
@@ -162,8 +173,8 @@ static struct pg_connecting *new_job(struct loop *loop, const struct pg_login *l
 }
 
 int pg_connecting_start(struct loop *loop, const struct pg_login *login,
-    void (*done)(void *context, PGconn *take_connection, const char *error), void *context,
-    struct pg_connecting **ret_connecting)
+    void (*done)(void *context, PGconn *take_connection, const char *sqlstate, const char *error),
+    void *context, struct pg_connecting **ret_connecting)
 {
     struct pg_connecting *job = new_job(loop, login);
     if (!job)

@@ -21,11 +21,11 @@ struct pg_login {
 };
 
 /* `done` is called once in the loop's thread, with a connection that has been set up, or with an
- * error (borrowed for the call) and a connection that may be NULL; it takes the connection.
- * Errors: -ENOMEM, -EAGAIN (no thread). */
+ * error (borrowed for the call), its SQLSTATE or "", and a connection that may be NULL; it takes
+ * the connection. Errors: -ENOMEM, -EAGAIN (no thread). */
 MUST_CHECK int pg_connecting_start(struct loop *loop, const struct pg_login *login,
-    void (*done)(void *context, PGconn *take_connection, const char *error), void *context,
-    struct pg_connecting **ret_connecting);
+    void (*done)(void *context, PGconn *take_connection, const char *sqlstate, const char *error),
+    void *context, struct pg_connecting **ret_connecting);
 
 /* `done` will not be called; the thread cleans up behind itself. */
 void pg_connecting_abandon(struct pg_connecting *job);

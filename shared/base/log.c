@@ -34,6 +34,11 @@ void log_init(const char *program, enum log_level lowest)
     atomic_store(&log_lowest, (int)lowest);
 }
 
+bool log_is_on(enum log_level level)
+{
+    return (int)level >= atomic_load(&log_lowest);
+}
+
 int log_level_parse(const char *text, enum log_level *ret_level)
 {
     for (size_t i = 0; i < ARRAY_SIZE(LEVEL_NAMES); i++) {
@@ -168,7 +173,7 @@ static void line_put_field(struct line *line, const struct log_field *field)
 void log_write(
     enum log_level level, const char *message, const struct log_field *fields, size_t field_count)
 {
-    if ((int)level < atomic_load(&log_lowest))
+    if (!log_is_on(level))
         return;
 
     struct line line;

@@ -124,7 +124,7 @@ static void take(int64_t id)
         assert_true(w.again[id]);
 }
 
-/* Reads up to `limit` late and `limit` new rows, as reader.c does, or stops after `stop` of them as
+/* Reads up to `limit` late and `limit` new rows, as tick.c does, or stops after `stop` of them as
  * if the rest had not been settled, which the cursor must be able to express. */
 static void read_once(size_t limit, size_t stop)
 {

@@ -52,6 +52,22 @@ def test_a_missing_right_is_named(outbox, receiver, start):
     wait.until(lambda: outbox.status()["lag_events"] == 0, 20, "it to go on")
 
 
+@pytest.mark.parametrize("sqlstate, words, advice", [
+    ("42P01", "Relation »outbox.lease« existiert nicht", "outbox-relay init"),
+    ("42501", "keine Berechtigung für Tabelle lease", "grant outbox_relay"),
+    ("P0001", 'relation "outbox.lease" does not exist', None),
+])
+def test_the_hint_does_not_depend_on_the_servers_language(outbox, start, sqlstate, words, advice):
+    outbox.query(f"""
+        create function refuse() returns trigger language plpgsql as
+        $$ begin raise exception '{words}' using errcode = '{sqlstate}'; end $$;
+        create trigger refuse before update on outbox.lease for each row execute function refuse()""")
+    relay = start()
+    line = wait.until(lambda: troubles(relay), 20, "the trouble")[0]
+    assert line["reason"].endswith(f"{words} (SQLSTATE {sqlstate})")
+    assert (advice in line["hint"]) if advice else ("hint" not in line)
+
+
 def test_a_lost_lease_is_told(outbox, receiver, start):
     outbox.subscribe("s", receiver.url())
     relay = start().wait_leader()
