@@ -142,8 +142,8 @@ int main(int argc, char **argv)
         .user_agent = "outbox-relay/bench", .proxy = "", .ca_file = "", .connect_timeout_ms = 5000};
     if (argc != 5 || (strcmp(argv[1], "http1") != 0 && strcmp(argv[1], "libcurl") != 0))
         fail("usage: client http1|libcurl URL REQUESTS CONNECTIONS");
-    int connections = atoi(argv[4]);
-    run.to_start = run.to_end = atol(argv[3]);
+    int connections = (int)strtol(argv[4], NULL, 10);
+    run.to_start = run.to_end = strtol(argv[3], NULL, 10);
     if (run.to_start < 1 || connections < 1 || connections > MAX_CONNECTIONS)
         fail("1 to %d connections, at least one request", MAX_CONNECTIONS);
     struct buffer body = {0};

@@ -36,6 +36,7 @@ static const char LEASE_SQL[] =
 static const char CHECK_SQL[] =
     "with s as materialized (select * from outbox.status)"
     " select 'no active relay' as problem from outbox.lease where " IS_ACTIVE " is not true"
+    " union all select problem || ' (' || command || ')' from outbox.guard()"
     " union all select subscription || p.problem from s, lateral (values"
     " (state = 'disabled', ' is disabled: ' || coalesce(state_reason, '')),"
     " (breaker = 'open' and state = 'active', ': the endpoint is down: ' || coalesce(last_error, "

@@ -8,6 +8,7 @@
 #include "outbox-relay/engine/subscription.h"
 #include "outbox-relay/event/cloudevent.h"
 #include "outbox-relay/http/transport.h"
+#include "shared/base/hash.h"
 #include "shared/base/uuid.h"
 #include "shared/base/webhook.h"
 
@@ -108,10 +109,9 @@ static void write_webhook_id(const struct lane *lane, char id[64])
         id[36] = '\0';
         return;
     }
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = HASH_START;
     for (const struct item *item = lane->sending; item; item = item->next)
-        for (size_t i = 0; i < sizeof(item->event->uuid); i++)
-            hash = (hash ^ item->event->uuid[i]) * UINT64_C(0x100000001b3);
+        hash = hash_bytes(hash, item->event->uuid, sizeof(item->event->uuid));
     snprintf(id, 64, "batch_%016" PRIx64 "_%zu", hash, lane->sending_count);
 }
 
@@ -179,7 +179,7 @@ void lane_kick(struct lane *lane)
     int ret = start_request(lane);
     if (ret < 0) {
         buffer_clear(&lane->body, KEEP_BODY);
-        breaker_failure(s, ret == -EINVAL ? "the URL can't be used" : "out of memory", -1);
+        breaker_failure(s, ret == -EINVAL ? "invalid URL" : "out of memory", -1);
         return;
     }
     lane_request_started(lane);

@@ -217,6 +217,13 @@ struct lease {
     struct timer timer; /* next try of a standby, next sign of life of the active one */
 };
 
+struct guard {
+    struct pg *pg; /* borrowed: the connection that is asked */
+    void (*passed)(struct source *source);
+    PGresult *rows;         /* of the answer that is coming in */
+    uint32_t sequence_file; /* of outbox.event_id_seq: changes when it begins anew */
+};
+
 struct maintenance {
     bool under_way;
     int64_t newest_id; /* when outbox.maintain() was called last */
@@ -278,6 +285,7 @@ struct source {
     struct reload reload;
     struct maintenance maintenance;
     struct lease lease;
+    struct guard guard;
     struct reconnect reconnect;
     struct shutdown shutdown;
     struct {

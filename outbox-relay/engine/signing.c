@@ -12,12 +12,12 @@
 static void log_problem(const struct subscription *s, int problem, const char *reference)
 {
     if (problem == 0) {
-        log_info("the signing secret can be read again", LOG_TEXT("source", s->source->name),
+        log_info("signing secret is readable again", LOG_TEXT("source", s->source->name),
             LOG_TEXT("subscription", s->name));
         return;
     }
-    log_error(s->signing.signer ? "a signing secret can't be read, the other one signs alone"
-                                : "no signing secret, nothing is sent",
+    log_error(s->signing.signer ? "cannot read one of two signing secrets; signing with the other"
+                                : "no usable signing secret; nothing is sent",
         LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
         LOG_TEXT("secret", strncmp(reference, "whsec_", 6) == 0 ? "in the database" : reference),
         LOG_TEXT("error", problem == -EINVAL ? "not whsec_ and the base64 of 24 to 64 bytes"

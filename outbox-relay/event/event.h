@@ -15,8 +15,9 @@ struct event {
     int64_t created_us; /* Unix time */
     uint64_t key;       /* hash of aggregate type and id */
     unsigned char uuid[16];
-    struct text aggregate_type, aggregate_id, type, payload, headers;
-    int attempts; /* of a parked event, else 0 */
+    struct text aggregate_type, aggregate_id, type, payload;
+    struct text traceparent, tracestate; /* of any form; empty: none */
+    int attempts;                        /* of a parked event, else 0 */
 };
 
 /* The hash by which lanes and parked keys go. */

@@ -96,7 +96,7 @@ static int make_key(void)
         return error;
     error = db_transact(pool, store_new_key, &key);
     if (error == 0 && key.used)
-        log_info("signing key made", LOG_TEXT("kid", key.rsa.kid));
+        log_info("signing key created", LOG_TEXT("kid", key.rsa.kid));
     rsa_key_release(&key.rsa);
     return error;
 }
@@ -182,9 +182,9 @@ static void *keep_fresh(void *unused)
     do {
         int error = keys_refresh();
         if (error < 0 && !failing)
-            log_warn("signing keys can't be read, retrying", LOG_INT("errno", -error));
+            log_warn("cannot read the signing keys; retrying", LOG_INT("errno", -error));
         else if (error == 0 && failing)
-            log_info("signing keys read again");
+            log_info("signing keys are readable again");
         delay_s = delay_after(error, failing, delay_s, reload_s);
         failing = error < 0;
     } while (wait_s(delay_s));

@@ -123,10 +123,10 @@ static int make_stand_in(void)
 int password_init(const struct password_settings *settings)
 {
     current = *settings;
-    computed = metric_counter(
-        "auth_password_hashes", "Password hashes computed, for whatever purpose.", NULL);
-    refused = metric_counter(
-        "auth_password_hashes_refused", "Requests that got no turn to hash in time.", NULL);
+    computed =
+        metric_counter("auth_password_hashes", "Password hashes computed, for any purpose.", NULL);
+    refused = metric_counter("auth_password_hashes_refused",
+        "Requests that waited too long for their turn to hash a password.", NULL);
     if (sem_init(&turns, 0, current.at_once) != 0)
         return -errno;
     return make_stand_in();

@@ -53,11 +53,11 @@ char *webhook_secret_new(void)
     return text;
 }
 
-/* HMAC ------------------------------------------------------------------------------------------
- * By EVP_MAC, with a context that is kept for each key. That takes 0.3 us more of the processor for
- * a signature than OpenSSL's plain SHA-256 states do, which are deprecated; a context that is made
- * or duplicated for each signature takes 1 to 2 us more. A delivery takes some 20 us. Measured by
- * `make build/bench/sign && build/bench/sign`; see docs/benchmarks.md. */
+/* HMAC -------------------------------------------------------------------------------------------
+ * By EVP_MAC, with a context that is kept for each key. Its signature takes 0.3 us more of the
+ * processor than one by OpenSSL's plain SHA-256 states, which are deprecated, and 1 to 2 us less
+ * than one by a context that is made or duplicated each time; a delivery takes about 9 us. Measured
+ * by `make bench ROW=signature`; see docs/benchmarks.md. */
 
 /* The algorithm, looked up once for the program's life: the lookup costs more than a signature. */
 static EVP_MAC *hmac;

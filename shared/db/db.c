@@ -307,7 +307,7 @@ static int commit(struct db *db)
         return failed(db, result, "commit");
     if (strcmp(PQcmdStatus(result), "COMMIT") == 0)
         return 0;
-    log_error("transaction had failed at commit", LOG_TEXT("sqlstate", db->sqlstate),
+    log_error("transaction had already failed at commit", LOG_TEXT("sqlstate", db->sqlstate),
         LOG_TEXT("error", db->error));
     return -EIO;
 }

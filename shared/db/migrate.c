@@ -79,7 +79,7 @@ static int was_applied(struct db *db, const struct migration_set *set,
         return 0;
     if (strcmp(db_text(result, 0, 0), checksum) == 0)
         return 1;
-    log_error("migration was changed after it had been applied", LOG_TEXT("set", set->name),
+    log_error("migration has changed since it was applied", LOG_TEXT("set", set->name),
         LOG_TEXT("migration", migration->name), LOG_TEXT("applied", db_text(result, 0, 0)),
         LOG_TEXT("now", checksum));
     return -EINVAL;

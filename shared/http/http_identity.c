@@ -2,15 +2,11 @@
 #include "shared/http/http_identity.h"
 #include "shared/base/hex.h"
 #include "shared/base/random.h"
+#include "shared/base/traceparent.h"
 #include "shared/base/uuid.h"
 #include "shared/http/http_request.h"
 
 #include <string.h>
-
-#define TRACE_ID_AT 3
-#define SPAN_ID_AT 36
-#define FLAGS_AT 53
-#define TRACEPARENT_LENGTH (HTTP_TRACEPARENT_SIZE - 1)
 
 static bool is_request_id(const char *text)
 {
@@ -18,27 +14,6 @@ static bool is_request_id(const char *text)
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
     size_t length = strspn(text, ALLOWED);
     return length > 0 && length < HTTP_REQUEST_ID_SIZE && text[length] == '\0';
-}
-
-/* `length` lower-case hex digits that are not all zero. */
-static bool is_hex_id(const char *text, size_t length)
-{
-    return strspn(text, "0123456789abcdef") >= length && strspn(text, "0") < length;
-}
-
-/* "00-<32 hex>-<16 hex>-<2 hex>"; of a later version the part that is known. */
-static bool is_traceparent(const char *text)
-{
-    if (strnlen(text, TRACEPARENT_LENGTH) < TRACEPARENT_LENGTH)
-        return false;
-    bool known_version = strncmp(text, "00-", 3) == 0;
-    bool later_version = strspn(text, "0123456789abcdef") == 2 && strncmp(text, "ff", 2) != 0;
-    char end = text[TRACEPARENT_LENGTH];
-    if (!(known_version ? end == '\0' : later_version && (end == '\0' || end == '-')))
-        return false;
-    return text[2] == '-' && is_hex_id(text + TRACE_ID_AT, 32) && text[SPAN_ID_AT - 1] == '-' &&
-           is_hex_id(text + SPAN_ID_AT, 16) && text[FLAGS_AT - 1] == '-' &&
-           strspn(text + FLAGS_AT, "0123456789abcdef") >= 2;
 }
 
 void http_identify(struct http_request *request, const char *request_id, const char *traceparent)
@@ -55,15 +30,15 @@ void http_identify(struct http_request *request, const char *request_id, const c
     random_bytes(random, sizeof random);
     char *to = request->traceparent;
     memcpy(to, "00-", 3);
-    if (traceparent && is_traceparent(traceparent)) {
-        memcpy(to + TRACE_ID_AT, traceparent + TRACE_ID_AT, 32);
-        memcpy(to + FLAGS_AT, traceparent + FLAGS_AT, 2);
+    if (traceparent && traceparent_valid(traceparent, strlen(traceparent))) {
+        memcpy(to + TRACEPARENT_TRACE_ID, traceparent + TRACEPARENT_TRACE_ID, 32);
+        memcpy(to + TRACEPARENT_FLAGS, traceparent + TRACEPARENT_FLAGS, 2);
     } else {
-        hex_write(to + TRACE_ID_AT, random, 16);
-        memcpy(to + FLAGS_AT, "01", 2);
+        hex_write(to + TRACEPARENT_TRACE_ID, random, 16);
+        memcpy(to + TRACEPARENT_FLAGS, "01", 2);
     }
-    to[SPAN_ID_AT - 1] = '-';
-    hex_write(to + SPAN_ID_AT, random + 16, 8);
-    to[FLAGS_AT - 1] = '-';
+    to[TRACEPARENT_SPAN_ID - 1] = '-';
+    hex_write(to + TRACEPARENT_SPAN_ID, random + 16, 8);
+    to[TRACEPARENT_FLAGS - 1] = '-';
     to[TRACEPARENT_LENGTH] = '\0';
 }

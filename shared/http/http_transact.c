@@ -177,7 +177,8 @@ static int reply_database_error(struct http_request *request, int error)
     http_reply_reset(request);
     if (error == -ENOTCONN || error == -EAGAIN)
         return http_problem(request, 503, "unavailable",
-            error == -EAGAIN ? "too many requests for the same data" : "the database is away");
+            error == -EAGAIN ? "too many requests for the same data"
+                             : "the database is unavailable");
     return http_problem(request, 500, "internal", "something went wrong");
 }
 
@@ -197,7 +198,7 @@ static void clean_now_and_then(struct db_pool *pool)
     if (atomic_fetch_add(&requests, 1) % CLEAN_EVERY != 0 || db_acquire(pool, &db) < 0)
         return;
     if (db_query(db, &CLEAN, DB_PARAMS(), NULL) < 0)
-        log_debug("idempotency keys not cleaned", LOG_TEXT("error", db_error(db)));
+        log_debug("cannot clean up idempotency keys", LOG_TEXT("error", db_error(db)));
     db_release(db);
 }
 

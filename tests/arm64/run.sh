@@ -42,7 +42,7 @@ make_root() {
 
 copy_sources() {
     mkdir -p "$root/src"
-    tar -C "$source" --exclude node_modules -c Makefile VERSION make scripts sql shared services outbox-relay \
+    tar -C "$source" --exclude node_modules -c Makefile VERSION make scripts sql shared services outbox-relay docs \
         tests/unit tests/support | tar -C "$root/src" -x
 }
 

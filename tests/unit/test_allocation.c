@@ -38,7 +38,7 @@ static void add_events(void)
         .aggregate_type = {"order", 5},
         .aggregate_id = {"7\n", 2},
         .payload = {"{}", 2},
-        .headers = {"{\"traceparent\": \"" TRACEPARENT "\"}", 74},
+        .traceparent = TEXT(TRACEPARENT),
     };
     struct buffer buffer = {0};
     size_t complete = 0;

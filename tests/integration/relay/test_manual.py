@@ -128,6 +128,7 @@ def commands():
     return [line.split()[0] for line in listed.splitlines()]
 
 
+@functools.cache
 def stated():
     """Every sentence, once, in the order of the manual."""
     found = manual() + help_text()

@@ -150,7 +150,8 @@ def test_the_quick_start(outbox, receiver):
     script = re.search(r"^\.Sh QUICK START\n\.Bd -literal\n(.*?)\.Ed", page, re.M | re.S).group(1)
     for shown, here in (("\\e", "\\"), ("host=/var/run/postgresql dbname=shop", outbox.dsn),
                         ("http://127.0.0.1:8002/events", receiver.url()),
-                        ("psql -d shop", 'psql -d "$OUTBOX_RELAY_SOURCE"'), (" &\n", " & relay=$!; trap 'kill $relay' EXIT TERM\n")):
+                        ("psql -d shop", 'psql -d "$OUTBOX_RELAY_SOURCE"'),
+                        (" &\n", " & relay=$!; trap 'kill $relay' EXIT TERM\n")):
         assert shown in script
         script = script.replace(shown, here)
     shell = process.start(
