@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the first minute on a bare Debian 12: in fresh containers that have git and make and nothing else, every
 # target installs what it needs, and no more.
-#   tests/bare/run.sh        (make bare-test; SHORT=yes: what CI runs)
+#   tests/bare/run.sh [TARGET…]       (make bare-test; SHORT=yes: what CI runs; TARGETS=lint: those alone)
 #
 # The containers are as Docker makes them: root may not trace, mount or change networks, and nobody reaps
 # orphans. The system is made by debootstrap, and the packages come from where this machine's own come from.
@@ -195,6 +195,11 @@ check_without_network() {
     refuses 'test PACKAGES=check' "^deps: missing packages: .*gcc.*; 'scripts/deps test' installs them\$"
 }
 
+report() {
+    echo "$passed passed, $failed failed"
+    exit $((failed > 0))
+}
+
 # ---- Every other target alone --------------------------------------------------------------------
 
 check_alone() { # COMMAND…
@@ -228,6 +233,10 @@ build_base
 docker_build "$IMAGE" --build-arg "BASE=$DEBIAN_STAND_IN" "$ROOT/tests/bare"
 machine_options
 
+if [ $# -gt 0 ]; then
+    for target; do check "make $target, alone" check_alone "make $target"; done
+    report
+fi
 check "the container is no more than ordinary" check_not_privileged
 check "make demo" check_demo
 check "make status and make up know that it runs" check_status
@@ -245,6 +254,4 @@ if [ -z "${SHORT:-}" ]; then
     done
     check "packages of what needs Docker or debootstrap" check_packages_of compose k8s bare arm64
 fi
-leave
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+report
