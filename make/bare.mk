@@ -2,5 +2,5 @@
 ##@ Containers and Kubernetes
 
 .PHONY: bare-test
-bare-test: has-bare ## check that each target works on a bare Debian 12 with git and make; SHORT=yes for a part
-	@BUILD=$(BUILD) SHORT=$(SHORT) tests/bare/run.sh
+bare-test: has-bare ## run the targets on a bare Debian 12; SHORT=yes for a part, TARGETS=lint for that one
+	@BUILD=$(BUILD) SHORT=$(SHORT) tests/bare/run.sh $(TARGETS)

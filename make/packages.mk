@@ -26,6 +26,13 @@ $(PACKAGE_GROUPS:%=has-%): has-%:
 ALL_OBJ := $(SQL_OBJ) $(C_FILES:%.c=$(BUILD)/obj/%.o)
 SERVICE_OBJ := $(filter $(BUILD)/obj/services/% $(BUILD)/obj/tests/fuzz/%,$(ALL_OBJ))
 TEST_OBJ := $(filter $(BUILD)/obj/tests/unit/% $(BUILD)/obj/tests/support/% $(BUILD)/obj/tests/integration/%,$(ALL_OBJ))
-$(filter-out $(SERVICE_OBJ) $(TEST_OBJ),$(ALL_OBJ)): | has-relay
+$(filter-out $(SERVICE_OBJ) $(TEST_OBJ),$(ALL_OBJ)) $(SQL_SETS:%=$(BUILD)/gen/sql/%.c): | has-relay
 $(SERVICE_OBJ): | has-build
 $(TEST_OBJ): | has-unit
+# What is asked for by name has the larger group installed first, so that there is one installation.
+GOALS := $(or $(MAKECMDGOALS),all)
+ifneq ($(filter $(BUILD)/tests/%,$(GOALS)),)
+has-relay has-build: | has-unit
+else ifneq ($(filter-out $(BUILD)/bin/outbox-relay,$(filter all $(BUILD)/bin/%,$(GOALS))),)
+has-relay: | has-build
+endif

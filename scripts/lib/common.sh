@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the scripts share: messages, time, checks, ports. Sourced, never run.
+# What the scripts share: messages, time, checks, ports. Sourced, never run by itself.
 
 PROGRAM=$(basename "$0")
 
@@ -13,7 +13,7 @@ usage_error() {
     exit 2
 }
 
-# Colours only where a person looks.
+# Colours only on a terminal.
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
     BOLD=$'\e[1m' DIM=$'\e[2m' RED=$'\e[31m' GREEN=$'\e[32m' YELLOW=$'\e[33m' BLUE=$'\e[34m'
     PLAIN=$'\e[0m'
@@ -51,11 +51,11 @@ is_zombie() { # PID
 
 check_port() { # VARIABLE VALUE
     if ! [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] || [ "$2" -gt 65535 ]; then
-        die "$1=$2 is not a port (1 to 65535)"
+        die "$1=$2 is not a port number (1 to 65535)"
     fi
 }
 
-# Reads the kernel's socket tables: needs no package, and sees sockets of every user.
+# Reads the kernel's socket tables: that needs no package, and shows the sockets of every user.
 port_is_taken() { # PORT
     local hex
     hex=$(printf '%04X' "$1")
@@ -65,7 +65,7 @@ port_is_taken() { # PORT
 
 require_port_free() { # VARIABLE PORT
     ! port_is_taken "$2" ||
-        die "port $2 is taken by another program: set $1 to a free port, or FREE_PORTS=yes"
+        die "port $2 is in use: set $1 to a free port, or FREE_PORTS=yes"
 }
 
 # Finds COUNT consecutive free ports below the range the kernel hands out for connections, and
@@ -80,22 +80,22 @@ free_port_block() { # COUNT
         printf '%s' "$first"
         return
     done
-    die "no $1 consecutive free ports found in $try tries"
+    die "found no $1 consecutive free ports in $try tries"
 }
 
-# Makes a directory or says in one line why not.
+# Creates a directory, or ends with one line that says why not.
 make_directory() { # DIRECTORY VARIABLE
     local reason
     case $1 in
-    *[[:space:]]*) die "'$1' has a space in it: set $2 to a directory without" ;;
+    *[[:space:]]*) die "$2='$1' contains white space: choose another directory" ;;
     /*) ;;
     *) die "$2=$1 must be an absolute path" ;;
     esac
-    reason=$(mkdir -p "$1" 2>&1) || die "can't make $1 (${reason##*: }): set $2 to another directory"
+    reason=$(mkdir -p "$1" 2>&1) || die "can't create $1 (${reason##*: }): set $2 to another directory"
     [ -w "$1" ] || die "can't write to $1: set $2 to another directory"
 }
 
-# Polls `command…` every 20 ms until it succeeds; 1 when it did not within SECONDS.
+# Runs the command every 20 ms until it succeeds; returns 1 if it has not within SECONDS.
 wait_until() { # SECONDS COMMAND…
     local end=$((${EPOCHREALTIME/[^0-9]/} + $1 * 1000000))
     shift

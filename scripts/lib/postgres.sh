@@ -43,9 +43,9 @@ as_postgres() {
     fi
 }
 
-# Sets PG_HOME (data/ and socket/). It is DIR/postgres where the server's user can get there and a
-# socket's path is not too long for the kernel (107 bytes); else a directory under /var/tmp. The server
-# of a cluster that is there already runs as its owner, and root sets PG_USER to that.
+# Sets PG_HOME (data/ and socket/). It is DIR/postgres if the server's user can enter it and the path of its
+# socket is short enough for the kernel (107 bytes); otherwise a directory in /var/tmp. The server
+# of an existing cluster runs as its owner, and for root PG_USER becomes that.
 locate_postgres() { # DIR
     if [ -s "$1/pg-home" ]; then
         PG_HOME=$(cat "$1/pg-home")
@@ -84,10 +84,10 @@ init_postgres() { # DIR
     password=$(random_hex 24)
     (umask 077 && printf '%s\n' "$password" >"$1/secrets/postgres")
     remember_password "$1" postgres "$password"
-    # A data directory that a broken-off initdb left is no use to anyone.
+    # The data directory of an interrupted initdb is of no use.
     rm -rf "$PG_HOME/data"
     as_postgres mkdir -p "$PG_HOME/socket"
-    # PG_HOME is closed to others, so is what is in it.
+    # Nobody else can enter PG_HOME.
     printf '%s\n' "$password" | as_postgres tee "$PG_HOME/pwfile" >/dev/null
     reason=$(cd / && as_postgres "$PG_BIN/initdb" -D "$PG_HOME/data" -U postgres --encoding=UTF8 \
         --locale=C.UTF-8 --auth=scram-sha-256 --pwfile="$PG_HOME/pwfile" --no-sync 2>&1) ||
@@ -107,11 +107,10 @@ CONF
 
 # Sets PG_STATE to running, stopped or unknown, PG_PID when it is running, and PG_DOUBT when it is unknown.
 #
-# The server's own tools are asked, as the server's own user: not even root may see everywhere what
-# another user's process does; in a container it usually may not. pg_ctl knows only whether the process
-# with the pid in postmaster.pid exists, which after a crash may be another one. The server is known by
-# its working directory, the data directory, or by answering at its socket: that works also from another
-# container, where pids differ.
+# It asks the server's own tools, as the server's own user: in a container, not even root may look into another
+# user's process. pg_ctl knows only whether the process in postmaster.pid exists, and after a crash that may be
+# another one. The server is recognised by its working directory, which is the data directory, or because it
+# answers at its socket; the latter also works from another container, where pids differ.
 look_at_postgres() {
     local status=0 said cwd='' answers=''
     PG_STATE=unknown PG_PID='' PG_DOUBT=''
@@ -120,7 +119,7 @@ look_at_postgres() {
         [ -e "$PG_HOME" ] || PG_STATE=stopped
         return
     fi
-    # A server removes the file when it stops, and only then.
+    # The server removes this file when it stops, and only then.
     as_postgres test -e "$PG_HOME/data/postmaster.pid" || { PG_STATE=stopped && return; }
     said=$(cd / && as_postgres "$PG_BIN/pg_ctl" -D "$PG_HOME/data" status 2>&1) || status=$?
     ! postgres_answers || answers=yes
@@ -134,7 +133,7 @@ look_at_postgres() {
         elif [ -z "$cwd" ] && ! is_zombie "$PG_PID" && as_postgres sh -c 'kill -0 "$0"' "$PG_PID" 2>/dev/null; then
             PG_DOUBT="process $PG_PID may be its server, but /proc doesn't show it to user $PG_USER"
         elif [ -z "$answers" ]; then
-            PG_STATE=stopped # that pid is another program's now
+            PG_STATE=stopped # the pid now belongs to another program
         fi
         ;;
     3) [ -n "$answers" ] || PG_STATE=stopped ;;
@@ -150,10 +149,10 @@ postgres_answers() {
     [ "$status" -le 1 ] # 1: it is starting or stopping
 }
 
-# Ends the program where that can't be known: no guess may start a second server or delete data in use.
+# Ends the program if that can't be known: a guess could start a second server or delete data in use.
 postgres_is_running() {
     look_at_postgres
-    [ "$PG_STATE" != unknown ] || die "can't tell whether PostgreSQL runs in $PG_HOME: $PG_DOUBT"
+    [ "$PG_STATE" != unknown ] || die "can't tell whether PostgreSQL is running in $PG_HOME: $PG_DOUBT"
     [ "$PG_STATE" = running ]
 }
 

@@ -11,7 +11,7 @@ process_start_time() { # PID
     printf '%s' "${fields[19]}"
 }
 
-# Starts a program, its output appended to log/NAME.log; 9 is the lock, which it must not keep.
+# Starts a program and appends its output to log/NAME.log. 9 is the lock, which it must not keep.
 process_start() { # NAME COMMAND…
     local name=$1 pid
     shift
@@ -20,7 +20,7 @@ process_start() { # NAME COMMAND…
     printf '%s %s\n' "$pid" "$(process_start_time "$pid")" >"$RUN_DIR/pid/$name"
 }
 
-# Prints the pid when the program we started still runs.
+# Prints the pid if the program that we started is still running.
 process_pid() { # NAME
     local pid started
     read -r pid started 2>/dev/null <"$RUN_DIR/pid/$1" || return 1
@@ -43,10 +43,10 @@ process_signal() { # NAME SIGNAL
     kill "-$2" "$pid" 2>/dev/null || true
 }
 
-# Waits for the end of a program that was told to stop, and ends it the hard way after SECONDS.
+# Waits until a program that was told to stop has ended; kills it after SECONDS.
 process_wait_gone() { # NAME SECONDS
     if ! wait_until "$2" process_is_gone "$1"; then
-        printf '%s: %s did not stop within %s s, killed\n' "$PROGRAM" "$1" "$2" >&2
+        printf '%s: %s did not stop within %s s and was killed\n' "$PROGRAM" "$1" "$2" >&2
         process_signal "$1" KILL
         wait_until 10 process_is_gone "$1" || die "$1 can't be killed"
     fi

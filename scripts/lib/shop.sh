@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What the shop consists of (deploy/*.tsv), its settings, and how each part is started. Sourced
+# The parts of the shop (deploy/*.tsv), their settings, and how each is started. Sourced
 # after common.sh, postgres.sh and process.sh; needs ROOT and RUN_DIR.
 
 BIN=${BIN:-$ROOT/build/bin}
@@ -50,7 +50,7 @@ dsn_of() { # ROLE DATABASE
         "$RUN_DIR/pgpass"
 }
 
-# Every port: the caller's variable, else what this stack last ran with, else the default.
+# Each port is the caller's variable, or what this stack last used, or the default.
 choose_ports() { # free|fixed
     local name variable first=0
     [ "$1" = fixed ] || first=$(free_port_block ${#DEFAULT_PORT[@]})
@@ -77,7 +77,7 @@ read_stored_settings() {
     done <"$RUN_DIR/env"
 }
 
-# RUN_DIR/env: to be sourced by whoever wants to talk to the stack.
+# RUN_DIR/env, to be sourced by whoever wants to talk to the stack.
 write_settings() {
     local name
     {
@@ -97,9 +97,9 @@ write_settings() {
     mv "$RUN_DIR/env.new" "$RUN_DIR/env"
 }
 
-# ---- Secrets: made once, never printed -----------------------------------------------------------
+# ---- Secrets: created once, never printed --------------------------------------------------------
 
-secret() { # NAME: its text, made where missing
+secret() { # NAME: prints it, and creates it first if necessary
     local file=$RUN_DIR/secrets/$1
     [ -s "$file" ] || (umask 077 && random_hex 24 >"$file")
     cat "$file"
@@ -124,7 +124,7 @@ make_webhook_secret() { # SOURCE SUBSCRIBER
     [ -s "$file" ] || (umask 077 && printf 'whsec_%s\n' "$(head -c 32 /dev/urandom | base64)" >"$file")
 }
 
-# Bound to its source: who has the secrets of one service's database can't speak for another.
+# Bound to its source: whoever has the secrets of one service's database can't speak for another.
 append_webhook_secret() { # SOURCE SUBSCRIBER
     printf '%s=%s\n' "$1" "$(cat "$(webhook_secret_file "$1" "$2")")" \
         >>"$RUN_DIR/secrets/webhooks-of.$2.new"
@@ -154,7 +154,7 @@ make_secrets() {
 
 # ---- Databases -----------------------------------------------------------------------------------
 
-# Passwords go in on standard input: arguments can be seen by every user.
+# Passwords are passed on standard input: every user can see arguments.
 provision_databases() {
     local service role
     {
@@ -187,7 +187,7 @@ migrate_databases() {
     [ -z "$failed" ] || die "migrations failed:$failed; see $RUN_DIR/log/${failed##* }.log"
 }
 
-# Makes or updates all subscriptions, at the same time.
+# Creates or updates all subscriptions at the same time.
 subscribe_all() {
     local pid failed=''
     SUBSCRIBING=()
@@ -251,7 +251,7 @@ start_gateway() {
 
 find_nginx() {
     PATH=$PATH:/usr/sbin command -v "${NGINX:-nginx}" ||
-        die "nginx is missing: run 'make deps' (Debian package nginx-light), or set NGINX"
+        die "nginx is missing: run 'make deps' (Debian package nginx), or set NGINX"
 }
 
 find_njs_module() {

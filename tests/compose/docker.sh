@@ -19,8 +19,8 @@ start_daemon() {
     dockerd -H "$DOCKER_HOST" ${DOCKERD_ARGS:-} >"$WORK/dockerd.log" 2>&1 &
     DAEMON_PID=$!
     wait_until 60 daemon_answers_or_ended
-    daemon_answers || die "dockerd does not start, and without it nothing here is tested; it takes root with all capabilities," \
-        "cgroups and overlayfs. It says: $(tail -n 1 "$WORK/dockerd.log")"
+    daemon_answers || die "dockerd does not start: it needs root with all capabilities, cgroups and overlayfs." \
+        "It says: $(tail -n 1 "$WORK/dockerd.log")"
     echo "started dockerd, pid $DAEMON_PID"
 }
 

@@ -71,7 +71,7 @@ def test_a_second_up_starts_nothing(running):
     before = pid_of(running, "order")
     status, output, _ = stack("--run-dir", running, "up")
     assert (status, pid_of(running, "order")) == (0, before)
-    assert "already runs" in output
+    assert "Already running" in output
 
 
 def test_up_starts_what_is_missing_where_it_was(running):
@@ -93,7 +93,7 @@ def test_data_survives_down_and_up(running):
     assert stack("--run-dir", running, "down")[0] == 0
     with pytest.raises(requests.ConnectionError):
         requests.get(url + "/health", timeout=10)
-    assert "Nothing runs" in stack("--run-dir", running, "down")[1]
+    assert "Nothing is running" in stack("--run-dir", running, "down")[1]
     assert stack("--run-dir", running, "up")[0] == 0
     assert settings(running)["GATEWAY_URL"] == url
     assert requests.post(url + "/login", json=user, timeout=10).ok
@@ -131,7 +131,7 @@ def test_a_foreign_process_is_never_stopped(tmp_path):
             (tmp_path / directory).mkdir()
         (tmp_path / "pid/order").write_text(f"{bystander.pid} 1\n")
         status, output, _ = stack("--run-dir", tmp_path, "down")
-        assert status == 0 and "Nothing runs" in output
+        assert status == 0 and "Nothing is running" in output
         assert bystander.poll() is None
     finally:
         process.stop(bystander)
@@ -190,7 +190,7 @@ def assert_server_runs(run_dir):
 
 
 @as_root
-@pytest.mark.parametrize("command,said", [("status", "postgres      ready"), ("up", "already runs")])
+@pytest.mark.parametrize("command,said", [("status", "postgres      ready"), ("up", "Already running")])
 def test_the_server_is_known_to_run_without_the_right_to_trace(running, command, said):
     status, output, errors = run([*UNTRACED, STACK, "--run-dir", running, command])
     assert (status, errors) == (0, "") and said in output
@@ -200,7 +200,7 @@ def test_the_server_is_known_to_run_without_the_right_to_trace(running, command,
 @pytest.mark.parametrize("command", ["status", "up", "down", "wipe"])
 @pytest.mark.parametrize("view", BLIND)
 def test_a_server_that_cannot_be_seen_is_left_alone(running, view, command):
-    if run([*BLIND[view], "true"])[0] != 0:
+    if run([*BLIND[view], STACK, "--help"])[0] != 0:
         pytest.skip(f"{' '.join(BLIND[view])} is not allowed here")
     before = pid_of(running, "order")
     result = run([*BLIND[view], STACK, "--run-dir", running, command])
@@ -256,7 +256,7 @@ def test_a_pid_that_is_another_programs_by_now_is_no_server(cluster, ended):
         if ended:
             bystander.kill()
             wait.until(lambda: has_ended(bystander.pid), 10, "the bystander to end")
-        assert_complaint(run([CLUSTER, "env", cluster]), "does not run")
+        assert_complaint(run([CLUSTER, "env", cluster]), "is not running")
         assert run([CLUSTER, "drop", cluster])[0] == 0
         assert ended or bystander.poll() is None
     finally:
