@@ -1,4 +1,5 @@
 # The shop, its outbox relay and their tests. `make help` lists the targets.
+##@ Build and install
 
 SHELL := /bin/sh
 BUILD ?= build
@@ -20,8 +21,7 @@ HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 
 OPT ?= -O2 -g
 SANITIZE ?=
 CPPFLAGS += -I. -D_GNU_SOURCE -DVERSION='"$(VERSION)"'
-# Asked of pkg-config only when something is compiled, so that `make deps` and `make help` work
-# on a machine without it.
+# pkg-config is asked only when something is compiled: by then make/packages.mk has installed it.
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)) -lm)$(PKG_LIBS)
 COMPILE = $(CC) -std=gnu11 $(CPPFLAGS) $(PKG_CFLAGS) $(OWN_CFLAGS) $(WARN) $(OPT) $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer,$(HARDEN)) $(CFLAGS) -pthread -MMD -MP
@@ -50,7 +50,7 @@ quiet = $(if $(filter 0,$(V)),@printf '  %-4s %s\n' '$(1)' '$(2)';,)
 .PHONY: all help clean
 .SECONDARY:
 
-all: $(PROGRAMS) ## build everything into build/bin/
+all: $(PROGRAMS) ## build all programs in build/bin/
 	@:
 
 $(BUILD)/obj/%.o: %.c
@@ -102,13 +102,21 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(TEST_LIBS)
 	@mkdir -p $(@D)
 	$(call quiet,LINK,$@)$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) $(OWN_LIBS) -lcmocka -o $@
 
-clean: ## remove what was built (not .run/)
+clean: ## remove build/, but not the running shop and its data in .run/
 	rm -rf $(BUILD)
 
-help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z][a-zA-Z0-9_-]*:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+# A file's targets are listed under its "##@" heading, in this order.
+HELP_HEADINGS := The shop on this machine|Build and install|Tests|Static checks|More tests|Containers and Kubernetes|
+HELP_HEADINGS := $(HELP_HEADINGS)Benchmarks|outbox.emit() in C, optional|Documents
+help:
+	@awk -F ':.*## ' -v headings='$(HELP_HEADINGS)' ' \
+		/^##@ / { heading = substr($$0, 5) } \
+		/^[a-z][a-zA-Z0-9_-]*:.*## / { text[heading] = text[heading] sprintf("  make %-20s %s\n", $$1, $$2) } \
+		END { n = split(headings, order, "|"); for (i = 1; i <= n; i++) printf "%s%s\n%s", (i > 1 ? "\n" : ""), order[i], text[order[i]] }' $(MAKEFILE_LIST)
+	@printf '\n%s\n%s\n' 'Each target first installs the packages it needs, with sudo if you are not root. PACKAGES=check only names' \
+		'the missing ones; PACKAGES=ignore does not look. V=1 shows the commands.'
 
-# Each area brings its own targets: make/stack.mk (deps, up, demo …), make/test.mk, …
+# Each area has its own targets: make/stack.mk (up, demo …), make/test.mk, …
 include $(sort $(wildcard make/*.mk))
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

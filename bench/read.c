@@ -8,7 +8,8 @@
 #include <time.h>
 
 #define COLUMNS \
-    "id, event_id, aggregate_type, aggregate_id, event_type, created_at, size, payload, headers"
+    "id, event_id, aggregate_type, aggregate_id, event_type, created_at, size, payload," \
+    " headers->>'traceparent', headers->>'tracestate'"
 #define SELECT "select " COLUMNS " from outbox.event order by id"
 
 static void fail(PGconn *connection)

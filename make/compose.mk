@@ -1,10 +1,11 @@
 # The shop in containers.
+##@ Containers and Kubernetes
 
 COMPOSE_V2_VERSION := v2.32.4
 COMPOSE_V2 := $(abspath $(BUILD))/tools/docker-compose-$(COMPOSE_V2_VERSION)
 
 .PHONY: compose-test compose-v2-test
-compose-test: ## the stack of docker-compose.yml, built, run and checked, the collection too; SHORT=yes: a part
+compose-test: has-compose ## build, run and check docker-compose.yml; SHORT=yes for a part
 	@BUILD=$(BUILD) SHORT=$(SHORT) tests/compose/run.sh
 
 # Debian has no docker compose v2; it is a Go module.
@@ -14,5 +15,5 @@ $(COMPOSE_V2):
 	mv $(@D)/compose.new/cmd $@
 
 # With BuildKit, as its users have it. docker-compose 1.29 builds without.
-compose-v2-test: $(COMPOSE_V2) ## the same with docker compose v2, which is built with go
+compose-v2-test: has-compose $(COMPOSE_V2) ## the same with docker compose v2 (needs go to build it)
 	@DOCKER_BUILDKIT=1 BUILD=$(BUILD) SHORT=$(SHORT) COMPOSE=$(COMPOSE_V2) tests/compose/run.sh

@@ -1,5 +1,6 @@
 # Tests in C of what needs a database: the pool and its transactions, migrations, idempotency keys,
 # the inbox. Each program makes databases of its own in a cluster that lives as long as the run.
+##@ More tests
 
 INTEGRATION_C := $(patsubst tests/integration/c/%.c,$(BUILD)/tests/integration/%,\
 	$(wildcard tests/integration/c/test_*.c))
@@ -10,9 +11,10 @@ $(BUILD)/tests/integration/%: $(BUILD)/obj/tests/integration/c/%.o $(SUPPORT_OBJ
 	$(call quiet,LINK,$@)$(LINK) $(filter %.o,$^) $(filter %.a,$^) $(PKG_LIBS) -lcmocka -o $@
 
 .PHONY: integration-c
-integration-c: $(INTEGRATION_C) ## tests in C against a PostgreSQL of their own
+integration-c: has-integration ## the integration tests in C alone
+	+@$(GO_ON) $(INTEGRATION_C)
 	tests/pg-temp.sh sh -eu -c 'for t; do echo "== $$t"; "$$t"; done' sh $(INTEGRATION_C)
 
 .PHONY: check-errors
-check-errors: ## docs/errors.md lists the problem codes of the code
+check-errors:
 	@scripts/check-errors

@@ -1,4 +1,5 @@
 # Coverage-guided fuzzing by libFuzzer, with AddressSanitizer and UBSan; see tests/fuzz/fuzz.h.
+##@ More tests
 
 FUZZ_CC ?= $(or $(shell command -v clang-14),clang)
 FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -6,9 +7,8 @@ TIME ?= 60
 TARGET ?= $(FUZZ_TARGETS)
 
 .PHONY: fuzz $(FUZZ_TARGETS:%=fuzz-%)
-fuzz: ## fuzz what reads foreign bytes: TIME=60 seconds each, TARGET=http1: only that
-	@scripts/deps --check run fuzz
-	+@$(MAKE) --no-print-directory BUILD=build-fuzz CC=$(FUZZ_CC) OPT='-O1 -g' \
+fuzz: has-fuzz ## fuzz the parsers; TIME=60 seconds each, TARGET=http1 for one only
+	+@$(GO_ON) BUILD=build-fuzz CC=$(FUZZ_CC) OPT='-O1 -g' \
 		SANITIZE=address,undefined CFLAGS='-fsanitize=fuzzer-no-link -fno-sanitize-recover=all' \
 		$(TARGET:%=fuzz-%)
 

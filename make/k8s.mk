@@ -1,5 +1,6 @@
 # The Helm charts. helm, and the schemas of Kubernetes and of the operators' resources, come from package
 # registries at pinned versions, into build/tools.
+##@ Containers and Kubernetes
 
 HELM_VERSION := v3.16.4
 CNPG_VERSION := v1.25.1
@@ -12,7 +13,7 @@ CNPG := $(TOOLS)/cnpg-$(CNPG_VERSION)
 K8S_PYTHON := $(TOOLS)/k8s-venv/bin/python3
 
 need_go = @command -v go >/dev/null || \
-	{ echo "make $(MAKECMDGOALS): go is missing; 1.22 or later $(1) (https://go.dev/dl, or Debian's golang-go of bookworm-backports)" >&2; exit 1; }
+	{ echo "make $(MAKECMDGOALS): go is missing; it $(1). Install 1.22 or later: golang-go of Ubuntu 24.04 or bookworm-backports, or https://go.dev/dl" >&2; exit 1; }
 
 $(HELM):
 	$(call need_go,builds helm)
@@ -25,10 +26,9 @@ $(CRDS):
 		github.com/cloudnative-pg/cloudnative-pg@$(CNPG_VERSION) config/crd/bases \
 		github.com/prometheus-operator/prometheus-operator@$(PROMETHEUS_OPERATOR_VERSION) example/prometheus-operator-crd
 
-$(K8S_PYTHON): tests/k8s/requirements.txt
+$(K8S_PYTHON): tests/k8s/requirements.txt | has-charts
 	@rm -rf $(TOOLS)/k8s-venv && mkdir -p $(TOOLS)
-	@python3 -m venv $(TOOLS)/k8s-venv >/dev/null || \
-		{ echo "make k8s-lint: python3 has no venv: install Debian's python3-venv" >&2; exit 1; }
+	@python3 -m venv $(TOOLS)/k8s-venv >/dev/null
 	$(TOOLS)/k8s-venv/bin/pip -q install -r tests/k8s/requirements.txt || { rm -rf $(TOOLS)/k8s-venv; exit 1; }
 	@touch $@
 
@@ -49,11 +49,11 @@ $(CNPG):
 	mv $@.new $@
 
 .PHONY: k8s-lint k8s-test k8s-production-test
-k8s-lint: $(HELM) $(CRDS) $(K8S_PYTHON) ## render the Helm charts, validate and check the manifests
+k8s-lint: $(HELM) $(CRDS) $(K8S_PYTHON) ## render the Helm charts and check the manifests (needs go)
 	$(K8S_PYTHON) -B tests/k8s/lint.py $(HELM) $(CRDS)
 
-k8s-test: $(HELM) $(CLUSTER) $(K8S_PYTHON) ## the charts in a Kubernetes cluster that is built here, as root
+k8s-test: has-k8s $(HELM) $(CLUSTER) $(K8S_PYTHON) ## the charts in a Kubernetes cluster that is built here (needs go and root)
 	@BUILD=$(BUILD) TOOLS=$(CLUSTER) HELM=$(HELM) PYTHON=$(K8S_PYTHON) tests/k8s/run.sh
 
-k8s-production-test: $(HELM) $(CLUSTER) $(CNPG) $(CRDS) ## the same with values-production.yaml: CloudNativePG
+k8s-production-test: has-k8s $(HELM) $(CLUSTER) $(CNPG) $(CRDS) ## the same with values-production.yaml and CloudNativePG
 	@BUILD=$(BUILD) TOOLS=$(CLUSTER) HELM=$(HELM) CNPG=$(CNPG) CRDS=$(CRDS) tests/k8s/run.sh production

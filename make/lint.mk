@@ -1,5 +1,5 @@
-# Static checks. What has been checked and not changed since is
-# not checked again: $(BUILD)/lint/ remembers.
+# Static checks. What has been checked and not changed since is not checked again: $(BUILD)/lint/ remembers.
+##@ Static checks
 
 # Version 14 where there is one: others format a little differently.
 CLANG_FORMAT ?= $(or $(shell command -v clang-format-14),clang-format)
@@ -22,14 +22,14 @@ TIDY_ARGS := --extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclan
 	--extra-arg=max-nodes=60000
 TIDY_FLAGS = -std=gnu11 $(CPPFLAGS) $(PKG_CFLAGS) $(WARN)
 
-.PHONY: lint lint-deps lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-layers \
-	lint-headers lint-docs lint-sql
-lint: lint-deps lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-layers lint-headers \
-	lint-docs lint-sql ## static checks
+.PHONY: lint lint-all lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-layers \
+	lint-headers lint-libraries lint-docs lint-sql
+lint: has-lint ## run all of them
+	+@$(GO_ON) lint-all
 	@echo "lint: no findings"
 
-lint-deps:
-	@scripts/deps --check run lint
+lint-all: lint-format lint-tidy lint-cppcheck lint-shell lint-sources lint-layers lint-headers \
+	lint-libraries lint-docs lint-sql
 
 lint-format: $(LINT)/format.ok
 $(LINT)/format.ok: $(C_FILES) $(NATIVE_FILES) $(H_FILES) .clang-format
@@ -75,9 +75,7 @@ lint-docs: $(CONFIG_PROGRAMS:%=$(BUILD)/bin/%)
 		diff -u docs/configuration.md - || \
 		{ echo "docs/configuration.md is not current: run 'make docs-config'" >&2; exit 1; }
 
-lint: lint-links
-.PHONY: lint-links
-lint-links: $(PROGRAMS)
+lint-libraries: $(PROGRAMS)
 	$(call quiet,CHECK,what programs link)scripts/check-libraries $(BUILD)/bin
 
 lint-sql: $(LINT)/sql.ok

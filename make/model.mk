@@ -1,5 +1,6 @@
 # Model checking of the wake-up and the lease.
+##@ More tests
 
 .PHONY: model
-model: ## check the Spin models, and that their mutants fail
+model: has-model ## check the Spin models, and that their mutants fail
 	tests/model/run.sh

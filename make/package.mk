@@ -1,4 +1,5 @@
 # The relay as a program of its own: installed, as a systemd service, as a Debian package.
+##@ Build and install
 
 DESTDIR ?=
 BINDIR ?= $(PREFIX)/bin
@@ -18,7 +19,7 @@ UNIT = $(if $(filter /usr/lib/% /usr/local/lib/% /lib/% /etc/%,$(UNITDIR)),,$(UN
 MANUAL = $(if $(filter /usr/share/man /usr/local/share/man,$(MANDIR)),outbox-relay,-l $(MANDIR)/man1/outbox-relay.1)
 
 .PHONY: install uninstall deb
-install: $(BUILD)/bin/outbox-relay $(BUILD)/outbox-relay.1 ## install the relay: PREFIX=/usr/local, DESTDIR=
+install: $(BUILD)/bin/outbox-relay $(BUILD)/outbox-relay.1 ## build and install the relay alone; PREFIX=/usr/local DESTDIR=
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(UNITDIR) $(DESTDIR)$(SETTINGS_DIR)
 	install -m 755 $(BUILD)/bin/outbox-relay $(DESTDIR)$(BINDIR)/
 	$(INSTALLED_PATHS) $(BUILD)/outbox-relay.1 >$(DESTDIR)$(MANDIR)/man1/outbox-relay.1
@@ -42,5 +43,5 @@ uninstall: ## remove what install has installed, except the settings
 	rm -f $(DESTDIR)$(BINDIR)/outbox-relay $(DESTDIR)$(MANDIR)/man1/outbox-relay.1 \
 		$(DESTDIR)$(UNITDIR)/outbox-relay.service
 
-deb: ## build the Debian package of the relay into build/deb/
+deb: has-deb ## build the relay's Debian package in build/deb/
 	packaging/build-deb.sh $(VERSION) $(BUILD)/deb

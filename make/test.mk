@@ -1,27 +1,32 @@
-# Tests: `make test` is all that tells whether the shop works. Each suite alone: make unit,
-# make integration, make e2e. TESTS: files and folders of tests/integration to run alone.
+# Tests: `make test` runs all that show whether the shop works. Each suite alone: make unit, make integration,
+# make postman. TESTS: the files and folders of tests/integration to run; SHORT=yes: the collection once, no demo.
+##@ Tests
 TESTS ?=
+SHORT ?=
 
-.PHONY: test unit integration e2e unit-tests integration-tests
-RUN_TESTS = BUILD=$(BUILD) TESTS="$(TESTS)" UNIT_TESTS="$(UNIT_TESTS)" INTEGRATION_C="$(INTEGRATION_C)" scripts/run-tests
+.PHONY: test unit integration postman unit-tests integration-tests
+RUN_TESTS = BUILD=$(BUILD) TESTS="$(TESTS)" SHORT="$(SHORT)" UNIT_TESTS="$(UNIT_TESTS)" INTEGRATION_C="$(INTEGRATION_C)" scripts/run-tests
 
 # INTEGRATION_C is set by a file read later.
 .SECONDEXPANSION:
 unit-tests: $(UNIT_TESTS)
 integration-tests: $$(INTEGRATION_C)
 
-test: has-test ## all tests: unit, integration, and the Postman collection on a stack of its own
-	@$(MAKE) --no-print-directory all unit-tests integration-tests
+test: has-test ## run all tests: unit, integration and postman
+	+@$(GO_ON) all unit-tests integration-tests
 	@$(RUN_TESTS)
 
-unit: unit-tests ## cmocka unit tests
+unit: has-unit ## unit tests in C
+	+@$(GO_ON) unit-tests
 	@$(RUN_TESTS) unit
 
-integration: all $$(if $(TESTS),,integration-tests) ## against real PostgreSQL, sockets and nginx; TESTS=FILE: only that
+integration: has-integration ## with a real PostgreSQL, sockets and nginx; TESTS=FILE for that file only
+	+@$(GO_ON) all $(if $(TESTS),,integration-tests)
 	@$(RUN_TESTS) integration
 
-e2e: has-test all ## the Postman collection against the whole shop
-	@$(RUN_TESTS) e2e
+postman: has-postman ## the Postman collection with the whole shop, on ports of its own
+	+@$(GO_ON) all
+	@$(RUN_TESTS) postman
 
 $(BUILD)/tests/test_auth $(BUILD)/tests/test_auth_jwks: $(BUILD)/obj/tests/support/keys.o \
 	$(BUILD)/obj/tests/support/tokens.o

@@ -1,13 +1,13 @@
 #!/bin/sh
 # Builds the Debian package of outbox-relay: packaging/build-deb.sh VERSION TARGET-DIR
-# Works on a copy of the sources, as the tools want debian/ at the top and write beside it.
+# Works on a copy of the sources: the tools expect debian/ at its top, and write beside it.
 set -eu
 version=${1:?usage: build-deb.sh VERSION TARGET-DIR}
 target=${2:?usage: build-deb.sh VERSION TARGET-DIR}
 root=$(cd "$(dirname "$0")/.." && pwd)
 for tool in dpkg-buildpackage dh; do
     command -v "$tool" >/dev/null || {
-        echo "build-deb.sh: $tool is missing: apt-get install dpkg-dev debhelper" >&2
+        echo "build-deb.sh: $tool is missing: 'make deb' installs it" >&2
         exit 1
     }
 done

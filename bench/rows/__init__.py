@@ -1,7 +1,7 @@
 """The rows of the benchmark, by their names. Each module has a TITLE, a QUESTION and run(bench)."""
 
-from . import (backlog, batches, emit, endpoint_down, instructions, latency, memory,
-               open_transaction, payload, single, subscriptions)
+from . import (backlog, batches, client, emit, endpoint_down, instructions, latency, memory,
+               open_transaction, payload, signature, single, subscriptions)
 
 ROWS = {
     "single": single,
@@ -15,4 +15,6 @@ ROWS = {
     "subscriptions": subscriptions,
     "payload": payload,
     "endpoint-down": endpoint_down,
+    "client": client,
+    "signature": signature,
 }

@@ -1,13 +1,13 @@
 /* epoll + timerfd + eventfd; see loop.h. The timers are a binary heap, so that many breakers and
  * retries cost little. */
 #include "outbox-relay/base/loop.h"
+#include "shared/base/clock.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 128
@@ -26,13 +26,6 @@ struct loop {
     int event_count;
 };
 
-static int64_t clock_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return now.tv_sec * US_PER_S + now.tv_nsec / 1000;
-}
-
 static int add_own(struct loop *loop, int fd, void *mark)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = mark};
@@ -44,7 +37,7 @@ int loop_new(struct loop **ret_loop)
     struct loop *loop = calloc(1, sizeof(*loop));
     if (!loop)
         return -ENOMEM;
-    loop->now_us = clock_us();
+    loop->now_us = clock_boot_us();
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
     loop->poke_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -241,7 +234,7 @@ int loop_run(struct loop *loop)
         int count = epoll_wait(loop->epoll_fd, loop->events, EVENTS_PER_TURN, -1);
         if (count < 0 && errno != EINTR)
             return -errno;
-        loop->now_us = clock_us();
+        loop->now_us = clock_boot_us();
         loop->event_count = count > 0 ? count : 0;
         for (int i = 0; i < loop->event_count; i++)
             dispatch(loop, &loop->events[i]);

@@ -88,7 +88,7 @@ static const struct cli_option *find_common(const struct cli_command *command, c
     return NULL;
 }
 
-/* An option, and which commands do not have it. At least one has it, at least one has not. */
+/* An option, and which commands do not have it. At least one has not. */
 static void print_common_option(
     const struct cli_command *const *commands, size_t count, const char *name)
 {
@@ -99,6 +99,8 @@ static void print_common_option(
         option = found ? found : option;
         without += !found;
     }
+    if (!option)
+        return;
     print_option(option);
     puts("Not for");
     for (size_t i = 0; i < count; i++) {

@@ -13,12 +13,12 @@ static const char EVENTS_SQL[] =
     "with stream as ("
     " select e.id, e.event_id, e.event_type, e.aggregate_id, e.created_at,"
     "        s.name as subscription,"
-    "        coalesce(d.status, case when outbox.is_settled(s, e.id, e.txid)"
+    "        coalesce(d.status, case when outbox.is_settled(s, e.id, e.txid, e.created_at)"
     "                                then 'delivered' else 'pending' end) as status,"
     "        d.attempts, d.last_status, d.last_error"
     "   from outbox.event e"
-    "        join outbox.subscription s on e.id > s.start_position"
-    "             and outbox.matches(s.event_types, e.event_type)"
+    "        join outbox.subscription s on outbox.matches(s.event_types, e.event_type)"
+    "             and (e.id > s.start_position or e.created_at > s.settled_at)"
     "        left join outbox.delivery d on d.subscription = s.name and d.id = e.id"
     "  where ($1::uuid is null or e.event_id = $1::uuid)"
     "    and ($2::text is null or s.name = $2)"
@@ -26,9 +26,11 @@ static const char EVENTS_SQL[] =
     "    and ($5::text is null or e.aggregate_id = $5)"
     "    and ($3::text is null or $3 in ('delivered', 'pending'))"
     "    and ($3::text is null or d.status is null"
-    "         and outbox.is_settled(s, e.id, e.txid) = ($3 = 'delivered'))"
+    "         and outbox.is_settled(s, e.id, e.txid, e.created_at) = ($3 = 'delivered'))"
     "    and ($3 is distinct from 'pending'"
-    "         or e.id > (select min(deep_floor) from outbox.subscription))"
+    "         or e.id > (select min(deep_floor) from outbox.subscription)"
+    "         or e.event_id >= (select outbox.first_event_id(min(settled_at))"
+    "                             from outbox.subscription))"
     "  order by e.id desc, s.name limit coalesce($6::integer, 20)"
     "), parked as ("
     " select d.id, d.event_id, d.event_type, d.aggregate_id, d.created_at, d.subscription,"
@@ -153,7 +155,7 @@ const struct cli_command CMD_DEAD = {
     .operands = "[NAME]",
     .max_operands = 1,
     .summary = "list dead events: those that used up their attempts",
-    .details = "redrive retries a dead event, skip gives up on it.",
+    .details = "`redrive` retries a dead event, `skip` gives up on it.",
     .options = dead_options,
     .option_count = ARRAY_SIZE(dead_options),
     .run = run_dead,

@@ -30,8 +30,7 @@ static int apply(const struct cli_arguments *arguments, struct db *db)
     int error = migrate(db, &sql_outbox, &applied);
     if (error == -EINVAL)
         return cli_complain(arguments, CLI_FAILED,
-            "nothing was changed: the outbox in this database was installed by a build with "
-            "different migrations, which only that build can go on from");
+            "nothing was changed: the outbox was installed by a build with different migrations");
     if (error)
         return cli_complain(arguments, CLI_FAILED, "%s", db_error(db));
     if (applied > 0)

@@ -36,6 +36,7 @@ static const char LEASE_SQL[] =
 static const char CHECK_SQL[] =
     "with s as materialized (select * from outbox.status)"
     " select 'no active relay' as problem from outbox.lease where " IS_ACTIVE " is not true"
+    " union all select problem || ' (' || command || ')' from outbox.guard()"
     " union all select subscription || p.problem from s, lateral (values"
     " (state = 'disabled', ' is disabled: ' || coalesce(state_reason, '')),"
     " (breaker = 'open' and state = 'active', ': the endpoint is down: ' || coalesce(last_error, "
@@ -144,7 +145,7 @@ const struct cli_command CMD_STATUS = {
     .max_operands = 1,
     .summary = "show the lag, parked events and last error of each subscription",
     .details =
-        "Parked events (retrying, blocked, dead) are not part of the lag. last_error stays after "
+        "Parked events (retrying, blocked, dead) are not part of the lag. `last_error` stays after "
         "the problem is over.\n\n"
         "The relay stores its cursors at most five times a second, so an event may have been "
         "delivered a moment before it shows here. If more than 10,000 events (of any type) follow "

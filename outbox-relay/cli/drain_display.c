@@ -1,20 +1,13 @@
 /* See drain_display.h. */
 #include "outbox-relay/cli/drain_display.h"
 #include "outbox-relay/engine/metrics.h"
+#include "shared/base/clock.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #define US_PER_S 1000000.0
 #define CLEAR_LINE "\r\033[K"
-
-static int64_t now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* Deliveries and lag over all subscriptions of all sources this relay is active for. */
 static void add_up(
@@ -46,7 +39,7 @@ void drain_display_show(
     struct drain_display *display, FILE *out, struct source *const *sources, size_t count)
 {
     uint64_t delivered;
-    int64_t lag, now = now_us();
+    int64_t lag, now = clock_us();
     add_up(sources, count, &delivered, &lag);
 
     if (!display->began_us) {

@@ -23,6 +23,8 @@ int main(int argc, char **argv)
         &CMD_PAUSE,
         &CMD_RESUME,
         &CMD_SECRETS,
+        &CMD_ADOPT,
+        &CMD_REPAIR,
         &CMD_HEALTHCHECK,
     };
 

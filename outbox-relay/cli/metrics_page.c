@@ -2,11 +2,11 @@
 #include "outbox-relay/cli/metrics_page.h"
 #include "outbox-relay/engine/metrics.h"
 #include "shared/base/cleanup.h"
+#include "shared/base/clock.h"
 #include "shared/base/metrics.h"
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define US_PER_S 1000000.0
 
@@ -25,13 +25,6 @@ static struct metric *wakes, *reads, *events_read, *elections, *reconnects;
 static double gauge(const relay_gauge *value)
 {
     return (double)gauge_read(value);
-}
-
-static double unix_now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (double)now.tv_sec * US_PER_S + (double)now.tv_nsec / 1000.0;
 }
 
 /* What has been counted since the last time. */
@@ -88,7 +81,8 @@ static void collect_gauges(struct subscription_metrics *m, const char *const *la
     }
     double oldest_us = gauge(&m->oldest_us);
     metric_set(lag_events, labels, gauge(&m->lag_events));
-    metric_set(lag_seconds, labels, oldest_us > 0 ? (unix_now_us() - oldest_us) / US_PER_S : 0);
+    metric_set(
+        lag_seconds, labels, oldest_us > 0 ? ((double)clock_unix_us() - oldest_us) / US_PER_S : 0);
     metric_set(parked_keys, labels, gauge(&m->parked_keys));
     metric_set(breaker, labels, gauge(&m->breaker));
     metric_set(paused, labels, gauge(&m->state));
@@ -136,12 +130,12 @@ static void declare(void)
     static const char *const STATUS[] = {"source", "subscription", "status", NULL};
     static const char *const CAUSE[] = {"source", "cause", NULL};
     lag_events = metric_gauge("outbox_relay_lag_events",
-        "Ids between the newest event and the subscription's cursor, while any are to be delivered "
-        "or read.",
+        "Distance in ids from the subscription's cursor to the newest event, while anything is "
+        "left to deliver or read.",
         SUBSCRIPTION);
     lag_seconds = metric_gauge("outbox_relay_lag_seconds",
-        "Age of the oldest event that was read and is not settled; when all are and reading has "
-        "stopped, of the first one that was not read, whatever its type.",
+        "Age of the oldest event that was read and is not settled; if there is none and reading "
+        "has stopped, of the first unread event, whatever its type.",
         SUBSCRIPTION);
     parked_keys = metric_gauge(
         "outbox_relay_parked_keys", "Keys held back by a refused event.", SUBSCRIPTION);
@@ -154,22 +148,23 @@ static void declare(void)
     leader = metric_gauge("outbox_relay_leader", "1 while this relay is the active one.", SOURCE);
     connected =
         metric_gauge("outbox_relay_connected", "1 while the source's database answers.", SOURCE);
-    epoch = metric_gauge("outbox_relay_epoch", "Epoch of this relay's lease; 0 without.", SOURCE);
+    epoch = metric_gauge(
+        "outbox_relay_epoch", "Epoch of this relay's lease; 0 without a lease.", SOURCE);
     asleep =
         metric_gauge("outbox_relay_asleep", "1 while the relay waits for a notification.", SOURCE);
     delivered =
         metric_counter("outbox_relay_events_delivered", "Events answered with 2xx.", SUBSCRIPTION);
     attempts = metric_counter("outbox_relay_requests", "Requests by outcome.", OUTCOME);
     latency = metric_histogram("outbox_relay_delivery_seconds",
-        "From the call of outbox.emit() to the 2xx answer: the time until the commit is in it.",
+        "From the call of outbox.emit() to the 2xx answer, including the time until the commit.",
         SUBSCRIPTION, METRIC_SECONDS, METRIC_SECONDS_COUNT);
     wakes = metric_counter("outbox_relay_wakes", "Wake-ups from sleep, by cause.", CAUSE);
     reads = metric_counter("outbox_relay_reads", "Reads of the outbox.", SOURCE);
     events_read = metric_counter("outbox_relay_events_read", "Events read.", SOURCE);
     elections =
         metric_counter("outbox_relay_elections", "Times this relay became the active one.", SOURCE);
-    reconnects =
-        metric_counter("outbox_relay_reconnects", "Times the database was connected anew.", SOURCE);
+    reconnects = metric_counter(
+        "outbox_relay_reconnects", "Times the relay reconnected to the database.", SOURCE);
 }
 
 void metrics_page_start(struct source *const *sources, size_t count)
@@ -192,9 +187,7 @@ void metrics_page_stop(void)
 int metrics_page_ready(char *reason, size_t size)
 {
     int ret = 0;
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    double now_us = (double)now.tv_sec * US_PER_S + (double)now.tv_nsec / 1000.0;
+    double now_us = (double)clock_boot_us();
     pthread_mutex_lock(&watched.lock);
     for (size_t i = 0; i < watched.count && ret == 0; i++) {
         struct source *source = watched.sources[i];

@@ -9,21 +9,14 @@
 #include "outbox-relay/engine/subscription.h"
 #include "outbox-relay/engine/verdict.h"
 #include "outbox-relay/event/failed_list.h"
+#include "shared/base/clock.h"
 #include "shared/base/utf8.h"
 
 #include <stdio.h>
-#include <time.h>
 
 #define DESCRIBE_MAX 400 /* bytes of an answer that are kept as the error */
 /* After so many broken requests between which others got through, an event counts as refused. */
 #define POISON_CRASHES 3
-
-static int64_t unix_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * INT64_C(1000000) + now.tv_nsec / 1000;
-}
 
 static void delivered(struct lane *lane, struct item *item, int64_t now_us)
 {
@@ -54,7 +47,7 @@ static void refused(
 /* Every event of the request has its own outcome: those in `failed` are refused. */
 static void apply_outcomes(struct lane *lane, const struct failed_list *failed, int status)
 {
-    int64_t now_us = unix_us();
+    int64_t now_us = clock_unix_us();
     struct item *next, *item = lane->sending;
     lane->sending = NULL;
     lane->sending_count = 0;

@@ -29,9 +29,9 @@ void source_set_state(struct source *source, enum source_state state)
         return;
     /* On the way to the others; while that fails again and again the failure is told. */
     bool passing = state == SOURCE_CONNECTING || state == SOURCE_LOADING;
-    LOG_AT(passing ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "source", LOG_TEXT("source", source->name),
-        LOG_TEXT("state", state_name(state)), LOG_TEXT("before", state_name(source->state)),
-        LOG_INT("epoch", source->epoch));
+    LOG_AT(passing ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "source state",
+        LOG_TEXT("source", source->name), LOG_TEXT("state", state_name(state)),
+        LOG_TEXT("before", state_name(source->state)), LOG_INT("epoch", source->epoch));
     source->state = state;
     gauge_set(&source->metrics.leader, state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
     gauge_set(&source->metrics.epoch, source->epoch);

@@ -15,8 +15,8 @@ void endpoint_store_disable(struct subscription *s, const char *reason)
     char text[ERROR_MAX + 1];
     error_text(reason, text);
     const char *values[] = {s->name, text};
-    log_warn("subscription is disabled, the receiver has gone", LOG_TEXT("source", s->source->name),
-        LOG_TEXT("subscription", s->name));
+    log_warn("subscription disabled: the receiver answered 410 Gone",
+        LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name));
     source_fence(s->source);
     pg_send(s->source->work, &DISABLE, values, NULL, NULL);
     pg_commit(s->source->work, on_written, s->source);

@@ -7,8 +7,10 @@
 #include "outbox-relay/engine/parking.h"
 #include "outbox-relay/engine/subscription.h"
 #include "outbox-relay/event/cloudevent.h"
-#include "outbox-relay/http/signer.h"
 #include "outbox-relay/http/transport.h"
+#include "shared/base/hash.h"
+#include "shared/base/uuid.h"
+#include "shared/base/webhook.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -107,10 +109,9 @@ static void write_webhook_id(const struct lane *lane, char id[64])
         id[36] = '\0';
         return;
     }
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    uint64_t hash = HASH_START;
     for (const struct item *item = lane->sending; item; item = item->next)
-        for (size_t i = 0; i < sizeof(item->event->uuid); i++)
-            hash = (hash ^ item->event->uuid[i]) * UINT64_C(0x100000001b3);
+        hash = hash_bytes(hash, item->event->uuid, sizeof(item->event->uuid));
     snprintf(id, 64, "batch_%016" PRIx64 "_%zu", hash, lane->sending_count);
 }
 
@@ -132,7 +133,7 @@ static void on_answer(void *context, const struct response *response)
 static int start_request(struct lane *lane)
 {
     struct subscription *s = lane->subscription;
-    char id[64], timestamp[24], signature[SIGNER_TEXT_SIZE];
+    char id[64], timestamp[24], signatures[WEBHOOK_SIGNATURES_SIZE];
     int64_t now_s = time(NULL);
     if (!lane->transfer) {
         int ret = transfer_new(s->source->transport, on_answer, lane, &lane->transfer);
@@ -144,14 +145,17 @@ static int start_request(struct lane *lane)
         return -ENOMEM;
     write_webhook_id(lane, id);
     snprintf(timestamp, sizeof(timestamp), "%" PRId64, now_s);
-    signer_sign(s->signing.signer, id, now_s, lane->body.data, lane->body.length, signature);
+    int ret = webhook_signer_sign(
+        s->signing.signer, id, timestamp, lane->body.data, lane->body.length, signatures);
+    if (ret < 0)
+        return ret;
     return transfer_start(lane->transfer,
         &(struct request){
             .url = s->row.url,
             .content_type = s->row.batch_size == 1 ? CLOUDEVENT_TYPE : CLOUDEVENT_BATCH_TYPE,
             .webhook_id = id,
             .webhook_timestamp = timestamp,
-            .webhook_signature = signature,
+            .webhook_signature = signatures,
             .body = lane->body.data,
             .body_length = lane->body.length,
             .timeout_ms = s->row.timeout_ms,
@@ -175,7 +179,7 @@ void lane_kick(struct lane *lane)
     int ret = start_request(lane);
     if (ret < 0) {
         buffer_clear(&lane->body, KEEP_BODY);
-        breaker_failure(s, ret == -EINVAL ? "the URL can't be used" : "out of memory", -1);
+        breaker_failure(s, ret == -EINVAL ? "invalid URL" : "out of memory", -1);
         return;
     }
     lane_request_started(lane);

@@ -1,5 +1,6 @@
 /* See lease.h. */
 #include "outbox-relay/engine/lease.h"
+#include "outbox-relay/engine/guard.h"
 #include "outbox-relay/engine/statements.h"
 #include "outbox-relay/engine/wake.h"
 #include "shared/base/log.h"
@@ -215,14 +216,15 @@ static void on_refused(void *context, const char *message)
 
 static void on_session_opened(void *context)
 {
-    stand_for_election(context);
+    struct source *source = context;
+    guard_check(source, source->session, stand_for_election);
 }
 
 static void on_work_opened(void *context)
 {
     struct source *source = context;
     if (source->polling)
-        stand_for_election(source);
+        guard_check(source, source->work, stand_for_election);
     else
         source->events->work_opened(source);
 }
@@ -310,12 +312,13 @@ void lease_open(struct source *source)
     struct pg *first = source->polling ? source->work : source->session;
     int ret = pg_open(first);
     if (ret < 0)
-        source_fail(source, "no thread or memory to connect");
+        source_fail(source, "no thread or memory left to connect");
 }
 
 void lease_close(struct source *source)
 {
     loop_timer_stop(source->loop, &source->lease.timer);
+    guard_stop(source);
     source->epoch = 0;
     source->lease.lock_held = false;
     source->lease_until_us = 0;

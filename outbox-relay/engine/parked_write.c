@@ -3,6 +3,7 @@
 #include "outbox-relay/engine/parked_count.h"
 #include "outbox-relay/engine/statements.h"
 #include "shared/base/log.h"
+#include "shared/base/uuid.h"
 
 void parked_write_fence(struct subscription *s)
 {

@@ -7,6 +7,7 @@
 #include "outbox-relay/engine/statements.h"
 #include "outbox-relay/postgres/pg_text.h"
 #include "shared/base/log.h"
+#include "shared/base/uuid.h"
 #include "shared/db/result.h"
 
 #include <string.h>
@@ -168,12 +169,12 @@ static void tell_full(struct subscription *s)
     size_t limit = (size_t)s->source->settings->max_parked_keys;
     if (!s->parking.full_told && subscription_is_full(s)) {
         s->parking.full_told = true;
-        log_warn("too many keys are parked, no more events are read",
-            LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
-            LOG_INT("keys", (int64_t)s->parked.count), LOG_INT("limit", (int64_t)limit));
+        log_warn("too many parked keys; reading has stopped", LOG_TEXT("source", s->source->name),
+            LOG_TEXT("subscription", s->name), LOG_INT("keys", (int64_t)s->parked.count),
+            LOG_INT("limit", (int64_t)limit));
     } else if (s->parking.full_told && s->parked.count <= limit - limit / 10) {
         s->parking.full_told = false;
-        log_info("fewer keys are parked, reading goes on", LOG_TEXT("source", s->source->name),
+        log_info("fewer parked keys; reading has resumed", LOG_TEXT("source", s->source->name),
             LOG_TEXT("subscription", s->name), LOG_INT("keys", (int64_t)s->parked.count));
     }
 }

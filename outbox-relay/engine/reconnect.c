@@ -40,9 +40,9 @@ static void tell(struct source *source)
     if (again && now - source->reconnect.told_us < REMIND_US)
         return;
     const char *hint = reconnect_hint(source->failure.sqlstate);
-    log_warn("source begins anew", LOG_TEXT("source", source->name),
+    log_warn("reconnecting", LOG_TEXT("source", source->name),
         LOG_TEXT("reason", source->failure.reason), LOG_INT("failures", source->failure.count + 1),
-        LOG_TEXT(hint ? "hint" : "next", hint ? hint : "it is tried again until it works"));
+        LOG_TEXT(hint ? "hint" : "next", hint ? hint : "retrying until it works"));
     free(source->reconnect.told);
     source->reconnect.told = strdup(source->failure.reason); /* NULL is told again */
     source->reconnect.told_us = now;

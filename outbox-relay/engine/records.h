@@ -11,7 +11,7 @@
 #include "outbox-relay/engine/metrics.h"
 #include "outbox-relay/event/read_result.h"
 
-struct signer;
+struct webhook_signer;
 struct source;
 struct subscription;
 struct transfer;
@@ -121,8 +121,8 @@ struct subscription {
     enum subscription_phase phase;
     bool allowed; /* the URL's host is in the allow-list */
     struct {
-        struct signer *signer; /* NULL: no valid secret */
-        int problem;           /* negative errno of one that can't be used; 0: none */
+        struct webhook_signer *signer; /* NULL: no valid secret */
+        int problem;                   /* negative errno of one that can't be used; 0: none */
     } signing;
     int writes;            /* under way, with items that are settled when they are done */
     struct cursor settled; /* as far as all reads are delivered or parked */
@@ -217,6 +217,13 @@ struct lease {
     struct timer timer; /* next try of a standby, next sign of life of the active one */
 };
 
+struct guard {
+    struct pg *pg; /* borrowed: the connection that is asked */
+    void (*passed)(struct source *source);
+    PGresult *rows;         /* of the answer that is coming in */
+    uint32_t sequence_file; /* of outbox.event_id_seq: changes when it begins anew */
+};
+
 struct maintenance {
     bool under_way;
     int64_t newest_id; /* when outbox.maintain() was called last */
@@ -278,6 +285,7 @@ struct source {
     struct reload reload;
     struct maintenance maintenance;
     struct lease lease;
+    struct guard guard;
     struct reconnect reconnect;
     struct shutdown shutdown;
     struct {

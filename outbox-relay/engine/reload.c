@@ -62,15 +62,16 @@ static void add(struct source *source, const PGresult *rows, int row)
     struct subscription *s = subscription_new(source, rows, row);
     if (!s || reader_join(s) < 0) {
         subscription_free(s);
-        source_fail(source, "a subscription can't be set up: no memory, or a malformed row");
+        source_fail(source, "cannot set up a subscription: no memory or a malformed row");
         return;
     }
     s->reload.seen = true;
     parked_retry_soon(s);
     s->next = source->subscriptions;
     source->subscriptions = s;
-    log_info("subscription", LOG_TEXT("source", source->name), LOG_TEXT("subscription", s->name),
-        LOG_TEXT("url", s->row.url), LOG_INT("position", s->settled.position));
+    log_info("subscription loaded", LOG_TEXT("source", source->name),
+        LOG_TEXT("subscription", s->name), LOG_TEXT("url", s->row.url),
+        LOG_INT("position", s->settled.position));
 }
 
 /* Someone has moved the cursor: forgets what is queued and begins there. */
@@ -78,13 +79,13 @@ static void begin_anew(struct subscription *s, const PGresult *rows, int row)
 {
     subscription_drop_events(s);
     if (subscription_set_cursor(s, rows, row) < 0) {
-        source_fail(s->source, "a cursor can't be read");
+        source_fail(s->source, "malformed cursor");
         return;
     }
     subscription_set_phase(s, PHASE_CURRENT);
     if (reader_join(s) < 0)
         source_fail(s->source, "out of memory");
-    log_info("subscription begins anew", LOG_TEXT("source", s->source->name),
+    log_info("subscription restarted at its stored cursor", LOG_TEXT("source", s->source->name),
         LOG_TEXT("subscription", s->name), LOG_INT("position", s->settled.position));
 }
 
@@ -124,7 +125,7 @@ static void apply_subscriptions(struct source *source, const PGresult *rows)
     for (struct subscription *s = source->subscriptions; s; s = s->next) {
         if (s->reload.seen || s->phase == PHASE_DELETED)
             continue;
-        log_info("subscription is removed", LOG_TEXT("source", source->name),
+        log_info("subscription removed", LOG_TEXT("source", source->name),
             LOG_TEXT("subscription", s->name));
         subscription_set_phase(s, PHASE_DELETED);
         reader_leave(s);

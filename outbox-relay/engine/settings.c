@@ -119,6 +119,14 @@ const struct setting RELAY_SETTINGS[] = {
         .max = 600000,
         .unit = "ms",
         .help = "On SIGTERM or SIGINT, how long requests in flight may take to end."},
+    {.name = "OUTBOX_RELAY_ADOPT",
+        .type = SETTING_TEXT,
+        .offset = FIELD(adopt),
+        .fallback = "no",
+        .choices = "no|moved",
+        .help = "What to do in a restored or copied database: no, send nothing until `outbox-relay "
+                "adopt` has been run; moved, take it for the original and go on. For restores that "
+                "nobody attends; never where copies are made for tests."},
     {.name = "LOG_LEVEL",
         .type = SETTING_TEXT,
         .offset = FIELD(log_level),

@@ -21,6 +21,7 @@ struct relay_settings {
     int64_t max_parked_keys;
     int64_t buffer_bytes; /* of events, for each source */
     int64_t maintain_interval_s;
+    char *adopt; /* no or moved: what to do where the outbox came from another database */
 };
 
 extern const struct setting RELAY_SETTINGS[];

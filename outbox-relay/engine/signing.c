@@ -1,8 +1,8 @@
 /* See signing.h. */
 #include "outbox-relay/engine/signing.h"
 #include "outbox-relay/engine/secret.h"
-#include "outbox-relay/http/signer.h"
 #include "shared/base/log.h"
+#include "shared/base/webhook.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,12 +12,12 @@
 static void log_problem(const struct subscription *s, int problem, const char *reference)
 {
     if (problem == 0) {
-        log_info("the signing secret can be read again", LOG_TEXT("source", s->source->name),
+        log_info("signing secret is readable again", LOG_TEXT("source", s->source->name),
             LOG_TEXT("subscription", s->name));
         return;
     }
-    log_error(s->signing.signer ? "a signing secret can't be read, the other one signs alone"
-                                : "no signing secret, nothing is sent",
+    log_error(s->signing.signer ? "cannot read one of two signing secrets; signing with the other"
+                                : "no usable signing secret; nothing is sent",
         LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
         LOG_TEXT("secret", strncmp(reference, "whsec_", 6) == 0 ? "in the database" : reference),
         LOG_TEXT("error", problem == -EINVAL ? "not whsec_ and the base64 of 24 to 64 bytes"
@@ -26,12 +26,12 @@ static void log_problem(const struct subscription *s, int problem, const char *r
 
 int64_t signing_apply(struct subscription *s, const PGresult *rows)
 {
-    struct webhook_key keys[SIGNER_MAX_KEYS];
+    struct webhook_key keys[WEBHOOK_SIGNER_KEYS];
     size_t count = 0;
     int64_t ends_ms = -1;
     int problem = 0;
     const char *reference = "";
-    for (int row = 0; row < PQntuples(rows) && count < SIGNER_MAX_KEYS; row++) {
+    for (int row = 0; row < PQntuples(rows) && count < WEBHOOK_SIGNER_KEYS; row++) {
         if (strcmp(PQgetvalue(rows, row, 0), s->name) != 0)
             continue;
         int ret = secret_resolve(PQgetvalue(rows, row, 1), &keys[count]);
@@ -45,8 +45,8 @@ int64_t signing_apply(struct subscription *s, const PGresult *rows)
         if (left >= 0 && (ends_ms < 0 || left < ends_ms))
             ends_ms = left;
     }
-    signer_free(s->signing.signer);
-    s->signing.signer = count ? signer_new(keys, count) : NULL;
+    webhook_signer_free(s->signing.signer);
+    s->signing.signer = count ? webhook_signer_new(keys, count) : NULL;
     explicit_bzero(keys, sizeof(keys));
     if (!s->signing.signer && problem == 0)
         problem = -ENOKEY;

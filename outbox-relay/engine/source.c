@@ -2,6 +2,7 @@
 #include "outbox-relay/engine/source.h"
 #include "outbox-relay/engine/core.h"
 #include "outbox-relay/engine/cursor_store.h"
+#include "outbox-relay/engine/guard.h"
 #include "outbox-relay/engine/lag.h"
 #include "outbox-relay/engine/lane.h"
 #include "outbox-relay/engine/lease.h"
@@ -74,9 +75,10 @@ static void on_standby(struct source *source)
     source_set_state(source, SOURCE_STANDBY);
 }
 
+/* A standby may have waited for long: much can have happened since it was connected. */
 static void on_work_opened(struct source *source)
 {
-    reload_start(source);
+    guard_check(source, source->work, reload_start);
 }
 
 static void on_elected(struct source *source)
@@ -87,7 +89,7 @@ static void on_elected(struct source *source)
     if (source->polling)
         on_work_opened(source);
     else if (pg_open(source->work) < 0)
-        source_fail(source, "no thread or memory to connect");
+        source_fail(source, "no thread or memory left to connect");
 }
 
 static void on_loaded(struct source *source)

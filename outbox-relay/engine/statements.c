@@ -3,7 +3,8 @@
 
 /* In the order of enum event_column in read_result.h. */
 #define EVENT_COLUMN_LIST \
-    "id, event_id, aggregate_type, aggregate_id, event_type, created_at, size, payload, headers"
+    "id, event_id, aggregate_type, aggregate_id, event_type, created_at, size, payload," \
+    " headers->>'traceparent', headers->>'tracestate'"
 
 /* Reading ----------------------------------------------------------------------------------------
  */
@@ -15,11 +16,14 @@ const struct pg_statement READ_BEGIN = {
 const struct pg_statement READ_TUNE = {
     .name = "read_tune", .sql = "select set_config('jit', 'off', true)"};
 
+/* Whatever lets a sequence begin anew gives it another file, but for setval(). */
+#define SEQUENCE_FILE "pg_relation_filenode('outbox.event_id_seq')"
 #define LAST_ID "case when is_called then last_value else last_value - 1 end"
 
 const struct pg_statement READ_SNAPSHOT = {
     .name = "read_snapshot",
-    .sql = "select pg_current_snapshot()::text, " LAST_ID " from outbox.event_id_seq",
+    .sql = "select pg_current_snapshot()::text, " LAST_ID ", " SEQUENCE_FILE
+           "  from outbox.event_id_seq",
 };
 
 const struct pg_statement NEWEST_ID = {
@@ -79,8 +83,7 @@ const struct pg_statement READ_COMMIT = {.name = "read_commit", .sql = "commit"}
 const struct pg_statement READ_PARKED = {
     .name = "read_parked",
     .sql =
-        "select id, event_id, aggregate_type, aggregate_id, event_type, created_at,"
-        "       size, payload, headers, attempts"
+        "select " EVENT_COLUMN_LIST ", attempts"
         "  from (select *, sum(size) over (order by next_attempt_at, id rows unbounded preceding)"
         "               as running"
         "          from (select *, octet_length(payload::text) as size from outbox.delivery"
@@ -114,7 +117,8 @@ const struct pg_statement WRITE_CURSOR = {
     .name = "write_cursor",
     .sql = "update outbox.subscription"
            "   set position = $4, snapshot = $5, floor = $6, deep_floor = $7,"
-           "       late_position = $8, late_snapshot = $9, epoch = $3, replay_to = null"
+           "       late_position = $8, late_snapshot = $9, epoch = $3, replay_to = null,"
+           "       settled_at = now()"
            " where name = $1 and generation = $2",
     .param_count = 9,
 };
@@ -244,6 +248,11 @@ const struct pg_statement NEXT_RETRY = {
 
 /* Configuration ----------------------------------------------------------------------------------
  */
+
+const struct pg_statement GUARD = {
+    .name = "", .sql = "select code, stops, problem, command from outbox.guard()"};
+const struct pg_statement FIND_SEQUENCE = {.name = "", .sql = "select " SEQUENCE_FILE};
+const struct pg_statement ADOPT_MOVED = {.name = "", .sql = "select outbox.adopt('moved')"};
 
 const struct pg_statement REBASE = {.name = "", .sql = "select outbox.rebase()"};
 

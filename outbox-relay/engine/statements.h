@@ -19,8 +19,8 @@ extern const struct pg_statement FENCE, FENCE_PARKED, WRITE_CURSOR, WRITE_MARK, 
     MAINTAIN, NEXT_RETRY;
 
 /* Configuration. */
-extern const struct pg_statement REBASE, LOAD_SUBSCRIPTIONS, LOAD_SECRETS, LOAD_PARKED_KEYS,
-    LOAD_COUNTS;
+extern const struct pg_statement GUARD, FIND_SEQUENCE, ADOPT_MOVED, REBASE, LOAD_SUBSCRIPTIONS,
+    LOAD_SECRETS, LOAD_PARKED_KEYS, LOAD_COUNTS;
 
 enum subscription_column {
     SUBSCRIPTION_NAME,

@@ -6,8 +6,8 @@
 #include "outbox-relay/engine/parked_retry.h"
 #include "outbox-relay/engine/parking.h"
 #include "outbox-relay/engine/statements.h"
-#include "outbox-relay/http/signer.h"
 #include "shared/base/log.h"
+#include "shared/base/webhook.h"
 
 #include <errno.h>
 #include <string.h>
@@ -84,7 +84,7 @@ int subscription_configure(struct subscription *s, const PGresult *rows, int row
     s->row.max_in_flight = read_int(rows, row, SUBSCRIPTION_MAX_IN_FLIGHT);
     s->allowed = source_allows(s->source, s->row.url);
     if (!s->allowed && !was_refused)
-        log_warn("the callback's host is not in OUTBOX_RELAY_ALLOW_HOSTS, nothing is sent",
+        log_warn("callback host is not in OUTBOX_RELAY_ALLOW_HOSTS; nothing is sent",
             LOG_TEXT("source", s->source->name), LOG_TEXT("subscription", s->name),
             LOG_TEXT("url", s->row.url));
     return 0;
@@ -175,7 +175,7 @@ void subscription_free(struct subscription *s)
     keyset_release(&s->parked);
     breaker_stop(s);
     free(s->lanes.list);
-    signer_free(s->signing.signer);
+    webhook_signer_free(s->signing.signer);
     cursor_release(&s->settled);
     free(s->name);
     free(s->row.url);

@@ -2,6 +2,7 @@
 #include "outbox-relay/engine/tick.h"
 #include "outbox-relay/engine/backlog.h"
 #include "outbox-relay/engine/cursor_store.h"
+#include "outbox-relay/engine/guard.h"
 #include "outbox-relay/engine/reader.h"
 #include "outbox-relay/engine/statements.h"
 #include "outbox-relay/engine/wake.h"
@@ -59,7 +60,13 @@ static void on_snapshot(void *context, PGresult *take_result)
     if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1)
         return;
     tick->snapshot = snapshot_parse(PQgetvalue(result, 0, 0));
-    tick->source->last_id = strtoll(PQgetvalue(result, 0, 1), NULL, 10);
+    struct source *source = tick->source;
+    int64_t newest_id = strtoll(PQgetvalue(result, 0, 1), NULL, 10), position = 0;
+    for (size_t i = 0; i < tick->count; i++)
+        if (tick->parts[i].reader && tick->parts[i].reader->cursor.position > position)
+            position = tick->parts[i].reader->cursor.position;
+    guard_read(source, newest_id, (uint32_t)strtoul(PQgetvalue(result, 0, 2), NULL, 10), position);
+    source->last_id = newest_id;
 }
 
 static void on_late(void *context, PGresult *take_result)
@@ -132,6 +139,8 @@ static void on_tick_done(void *context, const char *sqlstate)
     enum tick_outcome outcome = TICK_EMPTY;
     if (source->tick != tick)
         return; /* the source has begun anew; freed there */
+    if (source->failure.reason)
+        return; /* what was read may be wrong */
     if (sqlstate || !tick->snapshot) {
         source_unit_failed(source, sqlstate ? sqlstate : "53200");
         return;

@@ -1,7 +1,8 @@
 /* See cloudevent.h. Once for every event sent: no allocation, no JSON tree. */
 #include "outbox-relay/event/cloudevent.h"
 #include "outbox-relay/base/buffer.h"
-#include "shared/base/cleanup.h"
+#include "shared/base/traceparent.h"
+#include "shared/base/uuid.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -84,19 +85,18 @@ static void add_time(struct buffer *buffer, int64_t unix_us)
     buffer_add(buffer, fraction, sizeof(fraction));
 }
 
-static void add_trace_headers(struct buffer *buffer, struct text headers)
+/* The Distributed Tracing extension. What W3C Trace Context does not know would make the event
+ * invalid, and is left out. */
+static void add_trace(struct buffer *buffer, const struct event *event)
 {
-    static const char *const NAMES[] = {"traceparent", "tracestate"};
-    if (headers.length <= 2)
-        return;
-    for (size_t i = 0; i < ARRAY_SIZE(NAMES); i++) {
-        struct text value = json_find_string(headers, NAMES[i]);
-        if (value.length == 0)
-            continue;
-        BUFFER_ADD(buffer, ",\"");
-        buffer_add(buffer, NAMES[i], strlen(NAMES[i]));
-        BUFFER_ADD(buffer, "\":");
-        buffer_add(buffer, value.data, value.length);
+    struct text parent = event->traceparent, state = event->tracestate;
+    if (traceparent_valid(parent.data, parent.length)) {
+        BUFFER_ADD(buffer, ",\"traceparent\":");
+        json_string_add(buffer, parent);
+    }
+    if (tracestate_valid(state.data, state.length)) {
+        BUFFER_ADD(buffer, ",\"tracestate\":");
+        json_string_add(buffer, state);
     }
 }
 
@@ -123,65 +123,8 @@ void cloudevent_add(struct buffer *buffer, const char *source_json, const struct
     BUFFER_ADD(buffer, "\",\"sequence\":\"");
     buffer_add(buffer, sequence, sizeof(sequence));
     BUFFER_ADD(buffer, "\"");
-    add_trace_headers(buffer, event->headers);
+    add_trace(buffer, event);
     BUFFER_ADD(buffer, ",\"data\":");
     buffer_add(buffer, event->payload.data, event->payload.length);
     BUFFER_ADD(buffer, "}");
-}
-
-/* Skips a JSON string that begins at `at`; returns what follows, NULL at the end. */
-static const char *skip_string(const char *at, const char *end)
-{
-    for (at++; at < end; at++) {
-        if (*at == '\\')
-            at++;
-        else if (*at == '"')
-            return at + 1;
-    }
-    return NULL;
-}
-
-static const char *skip_blank(const char *at, const char *end)
-{
-    while (at < end && (*at == ' ' || *at == ':'))
-        at++;
-    return at;
-}
-
-/* `at` is a string at depth 1. When it is the key that is looked for, gives its value. */
-static bool match_member(
-    const char *at, const char *after, const char *end, const char *key, struct text *ret_value)
-{
-    size_t length = strlen(key);
-    const char *value = skip_blank(after, end);
-    if (value == after || (size_t)(after - at) != length + 2 || memcmp(at + 1, key, length) != 0)
-        return false; /* a value itself, or another key */
-    if (value < end && *value == '"') {
-        const char *value_end = skip_string(value, end);
-        if (value_end)
-            *ret_value = (struct text){value, (uint32_t)(value_end - value)};
-    }
-    return true;
-}
-
-struct text json_find_string(struct text object, const char *key)
-{
-    struct text found = {0};
-    const char *end = object.data + object.length;
-    int depth = 0;
-    for (const char *at = object.data; at && at < end;) {
-        if (*at == '"') {
-            const char *after = skip_string(at, end);
-            if (after && depth == 1 && match_member(at, after, end, key, &found))
-                return found;
-            at = after;
-            continue;
-        }
-        if (*at == '{' || *at == '[')
-            depth++;
-        else if (*at == '}' || *at == ']')
-            depth--;
-        at++;
-    }
-    return found;
 }

@@ -15,9 +15,4 @@ void cloudevent_add(struct buffer *buffer, const char *source_json, const struct
 /* Appends a JSON string, quoted and escaped. `text` must be UTF-8. */
 void json_string_add(struct buffer *buffer, struct text text);
 
-/* Finds a string member of a flat look at a JSON object's text, as PostgreSQL writes jsonb ("key":
- * "value"). Returns the raw JSON string with its quotes; length 0 when it is not there or is no
- * string. */
-struct text json_find_string(struct text object, const char *key);
-
 #endif

@@ -15,14 +15,12 @@ struct event {
     int64_t created_us; /* Unix time */
     uint64_t key;       /* hash of aggregate type and id */
     unsigned char uuid[16];
-    struct text aggregate_type, aggregate_id, type, payload, headers;
-    int attempts; /* of a parked event, else 0 */
+    struct text aggregate_type, aggregate_id, type, payload;
+    struct text traceparent, tracestate; /* of any form; empty: none */
+    int attempts;                        /* of a parked event, else 0 */
 };
 
 /* The hash by which lanes and parked keys go. */
 uint64_t event_key(struct text aggregate_type, struct text aggregate_id);
-
-/* Writes the canonical text of a UUID, without NUL: 36 characters. */
-void uuid_write(const unsigned char uuid[16], char text[36]);
 
 #endif

@@ -51,7 +51,8 @@ static void read_event(const PGresult *result, int row, struct event *event)
     event->type = read_text(result, row, EVENT_TYPE);
     event->created_us = read_int64(PQgetvalue(result, row, EVENT_CREATED_AT)) + POSTGRES_EPOCH_US;
     event->payload = read_jsonb(result, row, EVENT_PAYLOAD);
-    event->headers = read_jsonb(result, row, EVENT_HEADERS);
+    event->traceparent = read_text(result, row, EVENT_TRACEPARENT);
+    event->tracestate = read_text(result, row, EVENT_TRACESTATE);
     event->key = event_key(event->aggregate_type, event->aggregate_id);
     event->attempts = PQnfields(result) > EVENT_ATTEMPTS
                           ? read_int32(PQgetvalue(result, row, EVENT_ATTEMPTS))

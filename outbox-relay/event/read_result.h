@@ -19,7 +19,8 @@ enum event_column {
     EVENT_CREATED_AT,
     EVENT_SIZE,
     EVENT_PAYLOAD,
-    EVENT_HEADERS,
+    EVENT_TRACEPARENT, /* text, or null; as it stands in the headers */
+    EVENT_TRACESTATE,
     EVENT_ATTEMPTS, /* READ_PARKED only */
     EVENT_COLUMNS
 };

@@ -216,7 +216,7 @@ static void on_connected(void *context, CURLcode code)
     if (fd < 0 || loop_watch(transfer->exchange.loop, &transfer->watch, fd, EPOLLIN) < 0) {
         if (fd >= 0)
             close(fd);
-        fail(transfer, RESPONSE_NO_CONNECT, "out of descriptors or memory");
+        fail(transfer, RESPONSE_NO_CONNECT, "out of file descriptors or memory");
         return;
     }
     int ret = begin_sending(transfer);
@@ -259,7 +259,7 @@ static void on_end(struct http1_transfer *transfer)
     if (transfer->answers && http1_end(&transfer->http1) == 0)
         finish(transfer, false);
     else
-        lose(transfer, "the connection was closed without a whole answer");
+        lose(transfer, "the connection was closed before the answer was complete");
 }
 
 static void receive(struct http1_transfer *transfer)

@@ -347,7 +347,7 @@ static void on_connected(
     }
     if (PQsetnonblocking(pg->connection, 1) < 0 || !PQenterPipelineMode(pg->connection) ||
         loop_watch(pg->loop, &pg->watch, PQsocket(pg->connection), EPOLLIN) < 0) {
-        lose(pg, "", "the connection can't be used asynchronously");
+        lose(pg, "", "cannot use the connection asynchronously");
         return;
     }
     pg->settings.opened(pg->settings.context);

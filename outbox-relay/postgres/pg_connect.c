@@ -35,7 +35,7 @@ struct pg_connecting {
     char *conninfo; /* copies: the owner may go away while the thread is at it */
     char *application_name;
     char timeout_text[16];
-    const char *const *setup;
+    char **setup; /* NULL-ended */
     const struct pg_statement *const *statements;
 
     PGconn *connection; /* the result; the thread's until it has written event_fd */
@@ -50,6 +50,9 @@ static void release(struct pg_connecting *job)
     PQfinish(job->connection);
     if (job->event_fd >= 0)
         close(job->event_fd);
+    for (char **sql = job->setup; sql && *sql; sql++)
+        free(*sql);
+    free(job->setup);
     free(job->conninfo);
     free(job->application_name);
     free(job->error);
@@ -72,7 +75,7 @@ static bool is_taken(struct pg_connecting *job, const PGresult *result)
 
 static bool run_setup(struct pg_connecting *job)
 {
-    for (const char *const *sql = job->setup; sql && *sql; sql++) {
+    for (char **sql = job->setup; *sql; sql++) {
         AUTO_RESULT PGresult *result = PQexec(job->connection, *sql);
         if (!is_taken(job, result))
             return false;
@@ -151,6 +154,25 @@ void pg_connecting_abandon(struct pg_connecting *job)
     release(job);
 }
 
+/* A NULL-ended copy of a list, which may be NULL. NULL: no memory. */
+static char **copy_list(const char *const *list)
+{
+    size_t count = 0;
+    while (list && list[count])
+        count++;
+    char **copy = calloc(count + 1, sizeof(*copy));
+    for (size_t i = 0; copy && i < count; i++) {
+        copy[i] = strdup(list[i]);
+        if (copy[i])
+            continue;
+        while (i > 0)
+            free(copy[--i]);
+        free(copy);
+        return NULL;
+    }
+    return copy;
+}
+
 static struct pg_connecting *new_job(struct loop *loop, const struct pg_login *login)
 {
     struct pg_connecting *job = calloc(1, sizeof(*job));
@@ -159,13 +181,13 @@ static struct pg_connecting *new_job(struct loop *loop, const struct pg_login *l
     atomic_init(&job->holders, 1);
     job->loop = loop;
     job->watch = (struct watch){.fd = -1, .ready = on_event, .context = job};
-    job->setup = login->setup;
+    job->setup = copy_list(login->setup);
     job->statements = login->statements;
     job->conninfo = strdup(login->conninfo);
     job->application_name = strdup(login->application_name);
     job->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     snprintf(job->timeout_text, sizeof(job->timeout_text), "%d", login->connect_timeout_s);
-    if (!job->conninfo || !job->application_name || job->event_fd < 0) {
+    if (!job->conninfo || !job->application_name || !job->setup || job->event_fd < 0) {
         release(job);
         return NULL;
     }

@@ -10,8 +10,8 @@
 
 struct pg_connecting;
 
-/* What makes a connection; see struct pg_settings. The two texts are copied, the lists borrowed:
- * they must be there as long as the thread may be. */
+/* What makes a connection; see struct pg_settings. Copied, but for the statements, which must be
+ * there as long as the program: the thread may outlive its owner. */
 struct pg_login {
     const char *conninfo;
     const char *application_name;

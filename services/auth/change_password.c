@@ -46,7 +46,7 @@ static int hash_both(struct http_request *request, struct change *change)
     struct credential credential = {0};
     int error = credential_find_by_id(http_pool(request), change->user_id, &credential);
     if (error == -ENOENT)
-        return reply_unauthorized(request, "unauthorized", "the user does not exist any more");
+        return reply_unauthorized(request, "unauthorized", "the user no longer exists");
     if (error == 0)
         error =
             password_verify(credential.password_hash, change->old_password, &change->old_matches);

@@ -4,13 +4,13 @@
 #include "services/auth/rsa.h"
 #include "services/auth/secret.h"
 #include "services/auth/settings.h"
+#include "shared/base/clock.h"
 #include "shared/base/log.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
-#include <time.h>
 
 #define LOCK_KEY 7116205 /* of pg_advisory_xact_lock; arbitrary, nothing else in auth uses it */
 
@@ -52,7 +52,7 @@ static struct db_pool *pool;
 static struct auth *auth;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t stop_asked; /* on the monotonic clock */
+static pthread_cond_t stop_asked; /* clock_wait */
 static pthread_t thread;
 static bool stopping;                        /* under lock */
 static char *signer_kid, *signer_pem, *jwks; /* under lock; NULL until loaded */
@@ -96,7 +96,7 @@ static int make_key(void)
         return error;
     error = db_transact(pool, store_new_key, &key);
     if (error == 0 && key.used)
-        log_info("signing key made", LOG_TEXT("kid", key.rsa.kid));
+        log_info("signing key created", LOG_TEXT("kid", key.rsa.kid));
     rsa_key_release(&key.rsa);
     return error;
 }
@@ -154,11 +154,9 @@ int keys_refresh(void)
 /* Waits, at most `seconds`; returns false when the thread is to end. */
 static bool wait_s(int64_t seconds)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += seconds;
+    int64_t until_ms = clock_ms() + seconds * 1000;
     pthread_mutex_lock(&lock);
-    while (!stopping && pthread_cond_timedwait(&stop_asked, &lock, &until) != ETIMEDOUT)
+    while (!stopping && clock_wait(&stop_asked, &lock, until_ms) != ETIMEDOUT)
         ;
     bool go_on = !stopping;
     pthread_mutex_unlock(&lock);
@@ -184,9 +182,9 @@ static void *keep_fresh(void *unused)
     do {
         int error = keys_refresh();
         if (error < 0 && !failing)
-            log_warn("signing keys can't be read, retrying", LOG_INT("errno", -error));
+            log_warn("cannot read the signing keys; retrying", LOG_INT("errno", -error));
         else if (error == 0 && failing)
-            log_info("signing keys read again");
+            log_info("signing keys are readable again");
         delay_s = delay_after(error, failing, delay_s, reload_s);
         failing = error < 0;
     } while (wait_s(delay_s));
@@ -195,11 +193,7 @@ static void *keep_fresh(void *unused)
 
 int keys_start(void)
 {
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&stop_asked, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    clock_condition_init(&stop_asked);
     stopping = false;
 
     sigset_t all, before; /* signals are for the main thread */

@@ -23,7 +23,7 @@ static void rehash_if_outdated(
     if (error == 0)
         error = credential_rehash(http_pool(request), credential, hash);
     if (error < 0)
-        log_warn("password not hashed anew", LOG_INT("userId", credential->id),
+        log_warn("could not rehash the password", LOG_INT("userId", credential->id),
             LOG_INT("errno", -error));
 }
 
@@ -64,7 +64,7 @@ int login_refresh(struct http_request *request)
     struct credential credential = {0};
     int error = credential_find_by_id(http_pool(request), claims->user_id, &credential);
     if (error == -ENOENT)
-        return reply_unauthorized(request, "unauthorized", "the user does not exist any more");
+        return reply_unauthorized(request, "unauthorized", "the user no longer exists");
     if (error < 0)
         return reply_failure(request, error);
     if (claims->issued_at < credential.tokens_from_s)

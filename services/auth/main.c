@@ -26,7 +26,7 @@ static int start(struct db_pool *pool, struct auth *auth, bool init)
         .wait_ms = (int)settings->hash_wait_ms,
     });
     if (error < 0) {
-        log_error("passwords can't be hashed with these parameters", LOG_INT("errno", -error));
+        log_error("cannot hash passwords with these parameters", LOG_INT("errno", -error));
         return error;
     }
     return keys_start();

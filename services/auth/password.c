@@ -2,6 +2,7 @@
 #include "services/auth/password.h"
 
 #include "shared/base/base64.h"
+#include "shared/base/clock.h"
 #include "shared/base/metrics.h"
 
 #include <argon2.h>
@@ -30,14 +31,11 @@ static int from_argon2(int error)
 /* Waits for a turn to compute. */
 static int turn_begin(void)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += current.wait_ms / 1000;
-    until.tv_nsec += (long)(current.wait_ms % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
+    int64_t until_ms = clock_ms() + current.wait_ms;
+    const struct timespec until = {
+        .tv_sec = until_ms / 1000,
+        .tv_nsec = until_ms % 1000 * 1000000,
+    };
     while (sem_clockwait(&turns, CLOCK_MONOTONIC, &until) != 0) {
         if (errno == EINTR)
             continue;
@@ -125,10 +123,10 @@ static int make_stand_in(void)
 int password_init(const struct password_settings *settings)
 {
     current = *settings;
-    computed = metric_counter(
-        "auth_password_hashes", "Password hashes computed, for whatever purpose.", NULL);
-    refused = metric_counter(
-        "auth_password_hashes_refused", "Requests that got no turn to hash in time.", NULL);
+    computed =
+        metric_counter("auth_password_hashes", "Password hashes computed, for any purpose.", NULL);
+    refused = metric_counter("auth_password_hashes_refused",
+        "Requests that waited too long for their turn to hash a password.", NULL);
     if (sem_init(&turns, 0, current.at_once) != 0)
         return -errno;
     return make_stand_in();

@@ -99,7 +99,7 @@ int register_admin(struct http_request *request)
 {
     if (strcmp(auth_service_settings.admin_registration, "open") != 0)
         return http_problem(
-            request, 403, "registration_closed", "administrators can't be registered here");
+            request, 403, "registration_closed", "administrators cannot be registered here");
     struct registration registration = {.role = "ADMIN", .event_type = "admin.created"};
     int status = register_as(request, &registration);
     secret_wipe(registration.password);

@@ -2,6 +2,7 @@
 #include "services/auth/rsa.h"
 
 #include "services/auth/secret.h"
+#include "shared/base/base64.h"
 
 #include <errno.h>
 #include <openssl/bio.h>
@@ -18,20 +19,9 @@
 /* base64url without padding; the caller frees it. NULL: out of memory. */
 static char *base64url(const unsigned char *bytes, size_t length)
 {
-    char *text = malloc(4 * ((length + 2) / 3) + 1);
-    if (!text)
-        return NULL;
-    EVP_EncodeBlock((unsigned char *)text, bytes, (int)length);
-    for (char *p = text; *p; p++) {
-        if (*p == '+')
-            *p = '-';
-        else if (*p == '/')
-            *p = '_';
-        else if (*p == '=') {
-            *p = '\0';
-            break;
-        }
-    }
+    char *text = malloc(BASE64_ENCODED_SIZE(length));
+    if (text)
+        base64url_encode(bytes, length, text);
     return text;
 }
 

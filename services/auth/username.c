@@ -66,7 +66,7 @@ const char *username_objection(const char *username)
         return "must not be empty, begin or end with a space";
     for (const char *p = username; *p;) {
         if (is_refused(next_character(&p)))
-            return "must hold no control or invisible characters";
+            return "must not contain control or invisible characters";
     }
     return NULL;
 }

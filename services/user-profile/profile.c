@@ -50,8 +50,8 @@ static int check_change(struct http_request *request, const struct change *chang
         bool (*ok)(const char *);
         const char *expectation;
     } checks[] = {
-        {"firstName", change->first_name, contact_name_ok, "must hold no control characters"},
-        {"lastName", change->last_name, contact_name_ok, "must hold no control characters"},
+        {"firstName", change->first_name, contact_name_ok, "must not contain control characters"},
+        {"lastName", change->last_name, contact_name_ok, "must not contain control characters"},
         {"email", change->email, contact_email_ok, "must be an e-mail address or empty"},
         {"phone", change->phone, contact_phone_ok,
             "must be a telephone number (3 to 20 digits, + - . ( ) and spaces) or empty"},

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 static const char STANDARD[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char URL[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 static int value_of(enum base64_alphabet alphabet, char c)
 {
@@ -66,19 +67,33 @@ int base64_decode(enum base64_alphabet alphabet, const char *text, size_t length
     return 0;
 }
 
-void base64_encode(const void *bytes, size_t length, char *text)
+static char *encode(const char *digits, const unsigned char *in, size_t length, char *text)
 {
-    const unsigned char *in = bytes;
     for (size_t i = 0; i < length; i += 3) {
         uint32_t bits = (uint32_t)in[i] << 16;
         if (i + 1 < length)
             bits |= (uint32_t)in[i + 1] << 8;
         if (i + 2 < length)
             bits |= in[i + 2];
-        *text++ = STANDARD[bits >> 18];
-        *text++ = STANDARD[bits >> 12 & 63];
-        *text++ = i + 1 < length ? STANDARD[bits >> 6 & 63] : '=';
-        *text++ = i + 2 < length ? STANDARD[bits & 63] : '=';
+        *text++ = digits[bits >> 18];
+        *text++ = digits[bits >> 12 & 63];
+        if (i + 1 < length)
+            *text++ = digits[bits >> 6 & 63];
+        if (i + 2 < length)
+            *text++ = digits[bits & 63];
     }
-    *text = '\0';
+    return text;
+}
+
+void base64_encode(const void *bytes, size_t length, char *text)
+{
+    char *end = encode(STANDARD, bytes, length, text);
+    while ((end - text) % 4 != 0)
+        *end++ = '=';
+    *end = '\0';
+}
+
+void base64url_encode(const void *bytes, size_t length, char *text)
+{
+    *encode(URL, bytes, length, text) = '\0';
 }

@@ -23,4 +23,7 @@ MUST_CHECK int base64_decode(enum base64_alphabet alphabet, const char *text, si
 /* Writes the standard encoding and a NUL; `text` has BASE64_ENCODED_SIZE(length). */
 void base64_encode(const void *bytes, size_t length, char *text);
 
+/* The same in BASE64_URL. */
+void base64url_encode(const void *bytes, size_t length, char *text);
+
 #endif

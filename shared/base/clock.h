@@ -1,12 +1,14 @@
-/* The monotonic clock, which nobody sets, and condition variables that wait by it. */
+/* The clocks, and condition variables that wait by the one that nobody sets. */
 #ifndef SHARED_CLOCK_H
 #define SHARED_CLOCK_H
 
 #include <pthread.h>
 #include <stdint.h>
 
-int64_t clock_us(void); /* microseconds since some moment in the past */
-int64_t clock_ms(void); /* milliseconds since the same */
+int64_t clock_us(void);      /* microseconds since some moment in the past: CLOCK_MONOTONIC */
+int64_t clock_ms(void);      /* milliseconds since the same */
+int64_t clock_boot_us(void); /* the same, with the time that the machine was suspended */
+int64_t clock_unix_us(void); /* since 1970, as the machine is set */
 
 /* A condition variable for clock_wait; to be destroyed by pthread_cond_destroy. */
 void clock_condition_init(pthread_cond_t *condition);

@@ -24,7 +24,7 @@ static const char *reachable(const char *address)
 int healthcheck(const char *program, const char *address, uint16_t port)
 {
     char url[256];
-    char reason[CURL_ERROR_SIZE] = "no HTTP client could be made";
+    char reason[CURL_ERROR_SIZE] = "cannot create an HTTP client";
     long status = 0;
 
     bool v6 = strchr(address, ':');

@@ -1,6 +1,7 @@
 /* Process metrics, read from /proc at each exposition. */
 #include "shared/base/metrics_process.h"
 
+#include "shared/base/clock.h"
 #include "shared/base/metrics.h"
 
 #include <dirent.h>
@@ -81,9 +82,7 @@ void metrics_process(const char *program)
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
         metric_set(max_fds, NULL, (double)limit.rlim_cur);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    metric_set(start_time, NULL, (double)now.tv_sec + (double)now.tv_nsec / 1e9);
+    metric_set(start_time, NULL, (double)clock_unix_us() / 1e6);
     metrics_on_collect(collect, NULL);
     pthread_mutex_unlock(&lock);
 }

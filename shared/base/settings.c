@@ -62,7 +62,8 @@ static int load_text(
     const struct setting *setting, void *target, const char *text, char **ret_error)
 {
     if (setting->choices && !is_choice(setting->choices, text))
-        return fail(ret_error, "%s: \"%s\" is none of %s", setting->name, text, setting->choices);
+        return fail(
+            ret_error, "%s: \"%s\" is not one of %s", setting->name, text, setting->choices);
     return keep_text(setting, target, text, ret_error);
 }
 

@@ -9,7 +9,9 @@
 #include <stdint.h>
 
 #define WEBHOOK_KEY_MAX 64
-#define WEBHOOK_SIGNATURE_SIZE 48 /* "v1," + 44 base64 characters + NUL */
+#define WEBHOOK_SIGNATURE_SIZE 48 /* "v1," + 44 base64 characters + a blank or NUL */
+#define WEBHOOK_SIGNER_KEYS 2     /* as many as are valid while a secret is rotated */
+#define WEBHOOK_SIGNATURES_SIZE (WEBHOOK_SIGNER_KEYS * WEBHOOK_SIGNATURE_SIZE)
 #define WEBHOOK_TOLERANCE_S 300
 
 struct webhook_key {
@@ -24,23 +26,19 @@ MUST_CHECK int webhook_key_parse(const char *text, struct webhook_key *ret_key);
  */
 char *webhook_secret_new(void);
 
-/* Writes "v1,<base64>". Returns 0 or -EIO. */
-MUST_CHECK int webhook_sign(const struct webhook_key *key, const char *id, int64_t timestamp_s,
-    const void *body, size_t length, char ret_signature[WEBHOOK_SIGNATURE_SIZE]);
+/* Signs many requests with the same keys: keeps what depends on a key alone, so that a signature
+ * costs the hashing of its input and little more. Not thread-safe: one for each event loop. */
+struct webhook_signer;
 
-/* The same for many requests with one key: keeps the key's HMAC state, so that a signature costs
- * the hashing of its input and no more. Not thread-safe: one for each thread or event loop. */
-struct webhook_signer {
-    struct evp_mac_ctx_st *mac; /* EVP_MAC_CTX */
-};
+/* With at most WEBHOOK_SIGNER_KEYS keys, which are not kept. NULL: no memory. */
+struct webhook_signer *webhook_signer_new(const struct webhook_key *keys, size_t count);
+void webhook_signer_free(struct webhook_signer *signer); /* accepts NULL */
 
-/* Returns 0 or -EIO; release with webhook_signer_release. The key is not kept. */
-MUST_CHECK int webhook_signer_init(struct webhook_signer *signer, const struct webhook_key *key);
-void webhook_signer_release(struct webhook_signer *signer); /* also one that is all zero */
-
+/* Writes "v1,<base64>" for each key, separated by blanks, and NUL. `timestamp` is Unix time in
+ * seconds, as it stands in the header. Returns 0 or -EIO. */
 MUST_CHECK int webhook_signer_sign(struct webhook_signer *signer, const char *id,
-    int64_t timestamp_s, const void *body, size_t length,
-    char ret_signature[WEBHOOK_SIGNATURE_SIZE]);
+    const char *timestamp, const void *body, size_t length,
+    char ret_signatures[WEBHOOK_SIGNATURES_SIZE]);
 
 /* Checks the three headers (NULL: absent) against any of the keys, in constant time for each.
  * `now_s` is Unix time. Returns 0, -EACCES (missing, malformed, no signature matches) or -ESTALE

@@ -1,8 +1,8 @@
 /* Statements, results and the one function that begins, commits and retries a transaction. */
 #include "shared/db/db.h"
-#include "shared/base/clock.h"
 #include "shared/base/log.h"
 #include "shared/base/money.h"
+#include "shared/base/random.h"
 #include "shared/db/db_internal.h"
 #include "shared/db/result.h"
 
@@ -10,7 +10,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 /* How a transaction that lost against another one is tried again. */
@@ -308,7 +307,7 @@ static int commit(struct db *db)
         return failed(db, result, "commit");
     if (strcmp(PQcmdStatus(result), "COMMIT") == 0)
         return 0;
-    log_error("transaction had failed at commit", LOG_TEXT("sqlstate", db->sqlstate),
+    log_error("transaction had already failed at commit", LOG_TEXT("sqlstate", db->sqlstate),
         LOG_TEXT("error", db->error));
     return -EIO;
 }
@@ -336,9 +335,8 @@ static void back_off(int attempt)
     int delay_ms = RETRY.first_delay_ms << attempt;
     if (delay_ms > RETRY.max_delay_ms)
         delay_ms = RETRY.max_delay_ms;
-    uint32_t random = 0;
-    if (getrandom(&random, sizeof(random), GRND_NONBLOCK) != (ssize_t)sizeof(random))
-        random = (uint32_t)clock_ms();
+    uint32_t random;
+    random_bytes(&random, sizeof(random));
     int jittered_ms = delay_ms / 2 + (int)(random % (unsigned)(delay_ms / 2 + 1));
     struct timespec delay = {.tv_nsec = jittered_ms * 1000000L};
     nanosleep(&delay, NULL);

@@ -113,7 +113,7 @@ static void note_reachable(struct db_pool *pool, bool reachable, const char *err
     pool->up = reachable;
     pthread_mutex_unlock(&pool->lock);
     if (changed && reachable)
-        log_info("database connected again");
+        log_info("database is reachable again");
     else if (changed)
         log_warn("database unreachable", LOG_TEXT("error", error));
     else if (!reachable)

@@ -1,15 +1,15 @@
 /* Applies numbered migrations, each in a transaction of its own under an advisory lock that ends
  * with it, so that nothing has to be cleaned up after a crash. */
 #include "shared/db/migrate.h"
+#include "shared/base/hex.h"
 #include "shared/base/log.h"
+#include "shared/base/sha256.h"
 #include "shared/db/result.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
-#include <stdio.h>
 #include <string.h>
 
-#define CHECKSUM_SIZE 65
+#define CHECKSUM_SIZE (2 * SHA256_SIZE + 1)
 
 /* Migrations may take long and wait for each other; a forgotten lock still ends it. The lock's
  * number is this library's own: "migrate" in ASCII. */
@@ -48,12 +48,11 @@ static const struct db_statement RECORD = {"migrate_record",
 
 static int checksum_of(const char *sql, char ret_checksum[CHECKSUM_SIZE])
 {
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned int length = 0;
-    if (!EVP_Digest(sql, strlen(sql), digest, &length, EVP_sha256(), NULL))
-        return -EIO;
-    for (unsigned int i = 0; i < length; i++)
-        snprintf(ret_checksum + 2 * (size_t)i, 3, "%02x", digest[i]);
+    unsigned char digest[SHA256_SIZE];
+    int error = sha256(sql, strlen(sql), digest);
+    if (error < 0)
+        return error;
+    *hex_write(ret_checksum, digest, sizeof(digest)) = '\0';
     return 0;
 }
 
@@ -80,7 +79,7 @@ static int was_applied(struct db *db, const struct migration_set *set,
         return 0;
     if (strcmp(db_text(result, 0, 0), checksum) == 0)
         return 1;
-    log_error("migration was changed after it had been applied", LOG_TEXT("set", set->name),
+    log_error("migration has changed since it was applied", LOG_TEXT("set", set->name),
         LOG_TEXT("migration", migration->name), LOG_TEXT("applied", db_text(result, 0, 0)),
         LOG_TEXT("now", checksum));
     return -EINVAL;

@@ -6,8 +6,9 @@
 #include "shared/db/db.h"
 
 #include "shared/base/json.h"
+#include "shared/base/uuid.h"
 
-#define EVENT_ID_SIZE 37
+#define EVENT_ID_SIZE (UUID_LENGTH + 1)
 
 struct outbox_event {
     const char *aggregate_type; /* "order" */

@@ -101,11 +101,11 @@ bool auth_ready(struct auth *auth)
 static bool refresh(struct auth *auth)
 {
     AUTO_FREE char *json = NULL;
-    char cause[160] = "no usable key in it";
+    char cause[160] = "it has no usable key";
     if (jwks_fetch(auth->jwks_url, FETCH_TIMEOUT_MS, &json, cause, sizeof(cause)) == 0 &&
         auth_set_jwks(auth, json) == 0)
         return true;
-    log_debug("JWKS not had", LOG_TEXT("url", auth->jwks_url), LOG_TEXT("error", cause));
+    log_debug("cannot fetch the JWKS", LOG_TEXT("url", auth->jwks_url), LOG_TEXT("error", cause));
     return false;
 }
 
@@ -309,7 +309,7 @@ int auth_check(struct auth *auth, const char *authorization, struct auth_claims 
     const char *token = authorization ? bearer_token(authorization) : NULL;
     struct jws jws;
     if (!token)
-        return refuse(ret_reason, "a bearer token is needed");
+        return refuse(ret_reason, "a bearer token is required");
     if (strnlen(token, TOKEN_MAX_BYTES + 1) > TOKEN_MAX_BYTES)
         return refuse(ret_reason, "the token is too long");
     if (jws_parse(token, &jws) < 0)

@@ -36,11 +36,11 @@ int http_authorize(struct http_request *request)
         return 0;
 
     const char *authorization = http_header(request, "Authorization");
-    const char *reason = "a bearer token is needed";
+    const char *reason = "a bearer token is required";
     const struct http_authenticator *auth = request->app->settings.auth;
     int error = auth->check(auth->context, authorization, &request->claims, &reason);
     if (error == -ENOTCONN)
-        return http_problem(request, 503, "unavailable", "tokens can't be checked just now");
+        return http_problem(request, 503, "unavailable", "tokens cannot be checked right now");
     if (error)
         return refuse_token(request, authorization != NULL, reason);
     request->has_claims = true;

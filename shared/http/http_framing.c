@@ -52,6 +52,6 @@ const char *http_framing_complaint(const struct http_request *request)
     if (encoding && http_header(request, "Content-Length"))
         return "Content-Length and Transfer-Encoding exclude each other";
     if (encoding && strcasecmp(encoding, "chunked") != 0)
-        return "the only Transfer-Encoding is chunked";
+        return "the only supported Transfer-Encoding is chunked";
     return NULL;
 }

@@ -1,49 +1,12 @@
 /* What identifies a request in logs and events: X-Request-Id and W3C Trace Context. */
 #include "shared/http/http_identity.h"
+#include "shared/base/hex.h"
+#include "shared/base/random.h"
+#include "shared/base/traceparent.h"
+#include "shared/base/uuid.h"
 #include "shared/http/http_request.h"
 
 #include <string.h>
-#include <sys/random.h>
-
-#define TRACE_ID_AT 3
-#define SPAN_ID_AT 36
-#define FLAGS_AT 53
-#define TRACEPARENT_LENGTH (HTTP_TRACEPARENT_SIZE - 1)
-
-static void random_bytes(unsigned char *bytes, size_t length)
-{
-    /* At most 256 bytes: never interrupted once the kernel's generator is seeded. */
-    if (getrandom(bytes, length, 0) != (ssize_t)length)
-        abort();
-}
-
-static void write_hex(char *to, const unsigned char *bytes, size_t length)
-{
-    static const char DIGITS[] = "0123456789abcdef";
-    for (size_t i = 0; i < length; i++) {
-        to[2 * i] = DIGITS[bytes[i] >> 4];
-        to[2 * i + 1] = DIGITS[bytes[i] & 15];
-    }
-}
-
-/* A random UUID (RFC 9562, version 4). */
-static void write_uuid(char *to)
-{
-    unsigned char bytes[16];
-    random_bytes(bytes, sizeof bytes);
-    bytes[6] = (unsigned char)((bytes[6] & 0x0F) | 0x40);
-    bytes[8] = (unsigned char)((bytes[8] & 0x3F) | 0x80);
-    static const size_t GROUPS[] = {4, 2, 2, 2, 6};
-    const unsigned char *from = bytes;
-    for (size_t i = 0; i < ARRAY_SIZE(GROUPS); i++) {
-        if (i > 0)
-            *to++ = '-';
-        write_hex(to, from, GROUPS[i]);
-        to += 2 * GROUPS[i];
-        from += GROUPS[i];
-    }
-    *to = '\0';
-}
 
 static bool is_request_id(const char *text)
 {
@@ -53,48 +16,29 @@ static bool is_request_id(const char *text)
     return length > 0 && length < HTTP_REQUEST_ID_SIZE && text[length] == '\0';
 }
 
-/* `length` lower-case hex digits that are not all zero. */
-static bool is_hex_id(const char *text, size_t length)
-{
-    return strspn(text, "0123456789abcdef") >= length && strspn(text, "0") < length;
-}
-
-/* "00-<32 hex>-<16 hex>-<2 hex>"; of a later version the part that is known. */
-static bool is_traceparent(const char *text)
-{
-    if (strnlen(text, TRACEPARENT_LENGTH) < TRACEPARENT_LENGTH)
-        return false;
-    bool known_version = strncmp(text, "00-", 3) == 0;
-    bool later_version = strspn(text, "0123456789abcdef") == 2 && strncmp(text, "ff", 2) != 0;
-    char end = text[TRACEPARENT_LENGTH];
-    if (!(known_version ? end == '\0' : later_version && (end == '\0' || end == '-')))
-        return false;
-    return text[2] == '-' && is_hex_id(text + TRACE_ID_AT, 32) && text[SPAN_ID_AT - 1] == '-' &&
-           is_hex_id(text + SPAN_ID_AT, 16) && text[FLAGS_AT - 1] == '-' &&
-           strspn(text + FLAGS_AT, "0123456789abcdef") >= 2;
-}
-
 void http_identify(struct http_request *request, const char *request_id, const char *traceparent)
 {
-    if (request_id && is_request_id(request_id))
+    if (request_id && is_request_id(request_id)) {
         memcpy(request->request_id, request_id, strlen(request_id) + 1); /* checked to fit */
-    else
-        write_uuid(request->request_id);
+    } else {
+        uuid_write_random(request->request_id);
+        request->request_id[UUID_LENGTH] = '\0';
+    }
 
     /* This request is a new span: of the caller's trace, or of a trace of its own. */
     unsigned char random[16 + 8];
     random_bytes(random, sizeof random);
     char *to = request->traceparent;
     memcpy(to, "00-", 3);
-    if (traceparent && is_traceparent(traceparent)) {
-        memcpy(to + TRACE_ID_AT, traceparent + TRACE_ID_AT, 32);
-        memcpy(to + FLAGS_AT, traceparent + FLAGS_AT, 2);
+    if (traceparent && traceparent_valid(traceparent, strlen(traceparent))) {
+        memcpy(to + TRACEPARENT_TRACE_ID, traceparent + TRACEPARENT_TRACE_ID, 32);
+        memcpy(to + TRACEPARENT_FLAGS, traceparent + TRACEPARENT_FLAGS, 2);
     } else {
-        write_hex(to + TRACE_ID_AT, random, 16);
-        memcpy(to + FLAGS_AT, "01", 2);
+        hex_write(to + TRACEPARENT_TRACE_ID, random, 16);
+        memcpy(to + TRACEPARENT_FLAGS, "01", 2);
     }
-    to[SPAN_ID_AT - 1] = '-';
-    write_hex(to + SPAN_ID_AT, random + 16, 8);
-    to[FLAGS_AT - 1] = '-';
+    to[TRACEPARENT_SPAN_ID - 1] = '-';
+    hex_write(to + TRACEPARENT_SPAN_ID, random + 16, 8);
+    to[TRACEPARENT_FLAGS - 1] = '-';
     to[TRACEPARENT_LENGTH] = '\0';
 }

@@ -74,12 +74,12 @@ static const char *json_complaint(const json_error_t *error)
 {
     switch (json_error_code(error)) {
     case json_error_duplicate_key:
-        return "a member stands twice in one object";
+        return "an object has the same member twice";
     case json_error_numeric_overflow:
         return "a number is too large";
     case json_error_null_character:
     case json_error_null_byte_in_key:
-        return "a string holds the character NUL";
+        return "a string contains the character NUL";
     case json_error_invalid_utf8:
         return "it is not UTF-8";
     case json_error_premature_end_of_input:

@@ -4,6 +4,7 @@
 #define SHARED_HTTP_REQUEST_H
 
 #include "shared/base/json.h"
+#include "shared/base/traceparent.h"
 #include "shared/http/claims.h"
 #include "shared/http/http.h"
 
@@ -13,7 +14,6 @@
 #include <stdint.h>
 
 #define HTTP_REQUEST_ID_SIZE 129
-#define HTTP_TRACEPARENT_SIZE 56
 #define HTTP_MAX_REPLY_HEADERS 8
 #define HTTP_JSON_MAX_DEPTH 64
 
@@ -68,7 +68,7 @@ struct http_request {
     struct auth_claims claims;
     bool has_claims;
     char request_id[HTTP_REQUEST_ID_SIZE];
-    char traceparent[HTTP_TRACEPARENT_SIZE];
+    char traceparent[TRACEPARENT_LENGTH + 1];
     int64_t started_us; /* clock_us() */
 
     struct http_reply reply;

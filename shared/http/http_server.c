@@ -271,7 +271,7 @@ static void run_handler(struct http_request *request)
     MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT, timeout);
 
     if (request->reply.status == 0) {
-        log_error("handler made no reply", LOG_TEXT("route", request->route->path));
+        log_error("handler sent no reply", LOG_TEXT("route", request->route->path));
         http_problem(request, 500, "internal", "this request could not be answered");
     }
 }

@@ -1,20 +1,20 @@
 /* A request's transaction: idempotency key, work, answer and the key's record of it as one. */
+#include "shared/base/hex.h"
 #include "shared/base/log.h"
+#include "shared/base/sha256.h"
 #include "shared/db/result.h"
 #include "shared/http/http_reply.h"
 #include "shared/http/http_request.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <string.h>
 
 #define KEY_HEADER "Idempotency-Key"
 #define KEY_MAX 255
-#define HASH_BYTES 32
-#define HASH_TEXT_SIZE (2 + 2 * HASH_BYTES + 1) /* as bytea in hexadecimal: \x… */
-#define CLEAN_EVERY 64                          /* keyed requests, for a batch of 256 */
+#define HASH_TEXT_SIZE (2 + 2 * SHA256_SIZE + 1) /* as bytea in hexadecimal: \x… */
+#define CLEAN_EVERY 64                           /* keyed requests, for a batch of 256 */
 
 /* Work that made an answer of 400 or more: rolled back, but not a database error. */
 #define REFUSED (-ECANCELED)
@@ -56,26 +56,20 @@ static bool key_is_valid(const char *key)
     return true;
 }
 
-static bool digest(const void *data, size_t length, unsigned char ret_digest[HASH_BYTES])
-{
-    return EVP_Digest(length > 0 ? data : "", length, ret_digest, NULL, EVP_sha256(), NULL) == 1;
-}
-
 /* SHA-256 of "method\npath\n" and the SHA-256 of the body. */
 static int hash_request(const struct http_request *request, char ret_hash[HASH_TEXT_SIZE])
 {
-    unsigned char body[HASH_BYTES], whole[HASH_BYTES];
+    unsigned char body[SHA256_SIZE], whole[SHA256_SIZE];
     size_t head = strlen(request->method) + strlen(request->path) + 2;
-    AUTO_FREE char *text = malloc(head + HASH_BYTES + 1);
-    if (!text || !digest(request->body, request->body_length, body))
+    AUTO_FREE char *text = malloc(head + SHA256_SIZE + 1);
+    if (!text || sha256(request->body, request->body_length, body) < 0)
         return -EIO;
     snprintf(text, head + 1, "%s\n%s\n", request->method, request->path);
-    memcpy(text + head, body, HASH_BYTES);
-    if (!digest(text, head + HASH_BYTES, whole))
+    memcpy(text + head, body, SHA256_SIZE);
+    if (sha256(text, head + SHA256_SIZE, whole) < 0)
         return -EIO;
-    memcpy(ret_hash, "\\x", 3);
-    for (size_t i = 0; i < HASH_BYTES; i++)
-        snprintf(ret_hash + 2 + 2 * i, 3, "%02x", whole[i]);
+    memcpy(ret_hash, "\\x", 2);
+    *hex_write(ret_hash + 2, whole, sizeof(whole)) = '\0';
     return 0;
 }
 
@@ -183,7 +177,8 @@ static int reply_database_error(struct http_request *request, int error)
     http_reply_reset(request);
     if (error == -ENOTCONN || error == -EAGAIN)
         return http_problem(request, 503, "unavailable",
-            error == -EAGAIN ? "too many requests for the same data" : "the database is away");
+            error == -EAGAIN ? "too many requests for the same data"
+                             : "the database is unavailable");
     return http_problem(request, 500, "internal", "something went wrong");
 }
 
@@ -203,7 +198,7 @@ static void clean_now_and_then(struct db_pool *pool)
     if (atomic_fetch_add(&requests, 1) % CLEAN_EVERY != 0 || db_acquire(pool, &db) < 0)
         return;
     if (db_query(db, &CLEAN, DB_PARAMS(), NULL) < 0)
-        log_debug("idempotency keys not cleaned", LOG_TEXT("error", db_error(db)));
+        log_debug("cannot clean up idempotency keys", LOG_TEXT("error", db_error(db)));
     db_release(db);
 }
 

@@ -184,7 +184,7 @@ static int reply_unavailable(struct http_request *request, int error)
 {
     if (error == -EIO)
         return http_problem(request, 500, "internal", "something went wrong");
-    return http_problem(request, 503, "unavailable", "the database is away");
+    return http_problem(request, 503, "unavailable", "the database is unavailable");
 }
 
 /* ---- the request ---- */
@@ -249,7 +249,7 @@ static void clean_now_and_then(struct db_pool *pool, size_t received)
     if (before / CLEAN_EVERY == (before + received) / CLEAN_EVERY || db_acquire(pool, &db) < 0)
         return;
     if (db_query(db, &CLEAN, DB_PARAMS(), NULL) < 0)
-        log_debug("inbox not cleaned", LOG_TEXT("error", db_error(db)));
+        log_debug("cannot clean up the inbox", LOG_TEXT("error", db_error(db)));
     db_release(db);
 }
 

@@ -3,12 +3,13 @@
 #define SHARED_INBOX_INTERNAL_H
 
 #include "shared/base/cleanup.h"
+#include "shared/base/uuid.h"
 #include "shared/service/inbox.h"
 
 #include <stdbool.h>
 
 #define INBOX_MAX_EVENTS 1000
-#define INBOX_ID_SIZE 37
+#define INBOX_ID_SIZE (UUID_LENGTH + 1)
 
 enum inbox_outcome {
     INBOX_PENDING,   /* not tried yet */

@@ -1,6 +1,8 @@
 /* CloudEvents 1.0 in structured mode, one or a batch, from the body of a request. The binary mode
  * is not taken: a batch has no such form, and the relay does not send it. */
 #include "shared/base/json.h"
+#include "shared/base/traceparent.h"
+#include "shared/base/uuid.h"
 #include "shared/service/inbox_internal.h"
 
 #include <ctype.h>
@@ -10,7 +12,6 @@
 #include <strings.h>
 
 #define MAX_ATTRIBUTE 255
-#define TRACEPARENT_LENGTH 55
 
 /* Whether the Content-Type is this one, whatever its parameters. */
 static bool is_media_type(const char *content_type, const char *wanted)
@@ -19,16 +20,11 @@ static bool is_media_type(const char *content_type, const char *wanted)
     return length == strlen(wanted) && strncasecmp(content_type, wanted, length) == 0;
 }
 
-static bool read_uuid(const char *text, char ret_id[INBOX_ID_SIZE])
+static bool read_id(const char *text, char ret_id[INBOX_ID_SIZE])
 {
-    static const char shape[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    if (!text || strlen(text) != sizeof(shape) - 1)
+    if (!uuid_is_valid(text))
         return false;
-    for (size_t i = 0; i < sizeof(shape); i++) {
-        if (shape[i] == 'x' ? !isxdigit((unsigned char)text[i]) : text[i] != shape[i])
-            return false;
-    }
-    for (size_t i = 0; i < sizeof(shape); i++)
+    for (size_t i = 0; i < INBOX_ID_SIZE; i++)
         ret_id[i] = (char)tolower((unsigned char)text[i]);
     return true;
 }
@@ -47,20 +43,12 @@ static bool optional_attribute(const json_t *object, const char *name, const cha
     return *ret_text || !json_object_get(object, name);
 }
 
-/* version-traceid-parentid-flags of W3C Trace Context, in lower-case hexadecimal. */
-static bool is_traceparent(const char *text)
-{
-    return text && strlen(text) == TRACEPARENT_LENGTH &&
-           strspn(text, "0123456789abcdef-") == TRACEPARENT_LENGTH && text[2] == '-' &&
-           text[35] == '-' && text[52] == '-';
-}
-
 /* The headers of events emitted in answer: the trace goes on from the event, not from the relay's
  * request, which may carry the events of many. */
 static char *answer_headers(struct http_request *request, const json_t *object)
 {
     const char *traceparent = attribute(object, "traceparent");
-    if (!is_traceparent(traceparent))
+    if (!traceparent || !traceparent_valid(traceparent, strlen(traceparent)))
         return strdup(http_event_headers(request));
     AUTO_JSON json_t *headers = json_pack("{s:s, s:s, s:s*}", "traceparent", traceparent,
         "requestid", http_request_id(request), "tracestate", attribute(object, "tracestate"));
@@ -87,7 +75,7 @@ static const char *read_event(const json_t *object, struct inbox_item *item)
         return "an event must be a JSON object";
     if (!version || strcmp(version, "1.0") != 0)
         return "specversion must be \"1.0\"";
-    if (!read_uuid(json_string_value(json_object_get(object, "id")), item->id))
+    if (!read_id(json_string_value(json_object_get(object, "id")), item->id))
         return "id must be a UUID";
     event->source = attribute(object, "source");
     event->type = attribute(object, "type");

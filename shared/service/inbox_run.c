@@ -239,7 +239,7 @@ int inbox_batch_run(struct db_pool *pool, struct inbox_batch *batch)
     if (error == EVENT_FAILED && batch->count == 1)
         return 0;
     if (error == EVENT_FAILED) {
-        log_debug("batch is run again, event by event");
+        log_debug("retrying the batch event by event");
         error = db_transact(pool, run_apart, batch);
     }
     return error < 0 ? error : 0;

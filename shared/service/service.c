@@ -64,14 +64,15 @@ static int complain(int status, const char *format, ...)
 
 static int print_help(const struct service *service, const struct service_table *table)
 {
-    printf("usage: %s [--help | --version | --healthcheck | --settings-markdown]\n\n"
-           "Without an argument: runs as SERVICE_MODE says. Settings come from the environment;\n"
-           "of a secret, NAME_FILE may name a file that holds it. --healthcheck asks the instance\n"
-           "that runs at LISTEN_ADDRESS and PORT whether it is ready: exit status 0, else 1.\n\n",
+    printf(
+        "usage: %s [--help | --version | --healthcheck | --settings-markdown]\n\n"
+        "Without an argument it runs as SERVICE_MODE says. Settings come from the environment;\n"
+        "a secret may also be in a file that NAME_FILE names. --healthcheck asks the instance\n"
+        "at LISTEN_ADDRESS and PORT whether it is ready, and exits with 0 if so, else with 1.\n\n",
         service->name);
     settings_print_help(stdout, table->rows, table->count);
     settings_print_help(stdout, service->settings, service->setting_count);
-    printf("\nExit status: 0 done, 1 failed, 2 wrong use or settings.\n");
+    printf("\nExit status: 0 success, 1 failure, 2 usage error or wrong settings.\n");
     return EXIT_DONE;
 }
 
@@ -94,7 +95,7 @@ static int handle_argument(
     const struct service *service, const struct service_table *table, int argc, char **argv)
 {
     if (argc > 2)
-        return complain(EXIT_WRONG_USE, "at most one argument is taken; see %s --help", argv[0]);
+        return complain(EXIT_WRONG_USE, "only one argument is allowed; see %s --help", argv[0]);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
         return print_help(service, table);
     if (strcmp(argv[1], "--version") == 0) {
@@ -145,7 +146,7 @@ static int load_settings(const struct service *service, struct service_table *ta
         settings_load(service->settings, service->setting_count, service->settings_target, &error))
         return complain(EXIT_WRONG_USE, "%s", error ? error : "out of memory");
     if (!is_conninfo(running.settings.database_url))
-        return complain(EXIT_WRONG_USE, "DATABASE_URL is no PostgreSQL connection string");
+        return complain(EXIT_WRONG_USE, "DATABASE_URL is not a PostgreSQL connection string");
 
     enum log_level level = LOG_LEVEL_INFO;
     (void)log_level_parse(running.settings.log_level, &level); /* one of the setting's choices */
@@ -212,8 +213,8 @@ static int run_init(const struct service *service)
 {
     struct db *db;
     if (wait_for_database(&db)) {
-        log_error(
-            "database not reached in time", LOG_INT("timeoutMs", running.settings.init_timeout_ms));
+        log_error("could not reach the database in time",
+            LOG_INT("timeoutMs", running.settings.init_timeout_ms));
         return EXIT_FAILED;
     }
     int error = apply_migrations(service, db);
@@ -259,10 +260,10 @@ static int complain_listen(int error)
             EXIT_FAILED, "port %d may not be used by this user; set PORT to another", port);
     case -EADDRNOTAVAIL:
         return complain(
-            EXIT_FAILED, "%s is no address of this machine; set LISTEN_ADDRESS", address);
+            EXIT_FAILED, "%s is not an address of this machine; set LISTEN_ADDRESS", address);
     default:
         return complain(
-            EXIT_FAILED, "can't listen on port %d of %s: %s", port, address, strerror(-error));
+            EXIT_FAILED, "cannot listen on port %d of %s: %s", port, address, strerror(-error));
     }
 }
 

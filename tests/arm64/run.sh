@@ -42,13 +42,13 @@ make_root() {
 
 copy_sources() {
     mkdir -p "$root/src"
-    tar -C "$source" --exclude node_modules -c Makefile VERSION make scripts sql shared services outbox-relay \
+    tar -C "$source" --exclude node_modules -c Makefile VERSION make scripts sql shared services outbox-relay docs \
         tests/unit tests/support | tar -C "$root/src" -x
 }
 
 cross_make() { # TARGET…
     inside env PKG_CONFIG_LIBDIR=/usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig \
-        EMULATOR=qemu-aarch64-static \
+        EMULATOR=qemu-aarch64-static PACKAGES=ignore \
         make -C /src --no-print-directory CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar "$@"
 }
 

@@ -143,7 +143,7 @@ check_order() {
 
 check_collection() {
     local status=0 stats
-    BASE_URL=$BASE_URL "$ROOT/tests/e2e/run.sh" --reporters cli,json --reporter-cli-silent \
+    BASE_URL=$BASE_URL "$ROOT/tests/postman/run.sh" --reporters cli,json --reporter-cli-silent \
         --reporter-json-export "$WORK/newman.json" </dev/null >"$WORK/newman.log" 2>&1 || status=$?
     stats=$(jq -r '.run.stats | "\(.requests.total) requests, \(.assertions.total) assertions, \(.assertions.failed) failed"' "$WORK/newman.json")
     echo "    newman: $stats"

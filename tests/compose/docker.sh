@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The Docker daemon and the images of the compose test. Sourced by run.sh after scripts/lib/common.sh;
-# needs ROOT, WORK and COMPOSE.
+# The Docker daemon and the images of the compose test and the bare test. Sourced by their run.sh after
+# scripts/lib/common.sh; needs ROOT, WORK and, for compose, COMPOSE.
 
 readonly DEBIAN_STAND_IN=outbox-test-debian:bookworm-slim
 readonly PULL_SECONDS=300
@@ -89,10 +89,14 @@ forget_images() {
     docker rmi -f --no-prune "$SHOP_IMAGE" "$GATEWAY_IMAGE" >"$WORK/rmi.log" 2>&1 || true
 }
 
-build_stand_ins() {
+build_base() {
     docker image inspect "$DEBIAN_STAND_IN" >/dev/null 2>&1 ||
         "$ROOT/tests/compose/base-image.sh" "$DEBIAN_STAND_IN"
+}
+
+build_stand_ins() {
     local name
+    build_base
     for name in postgres nginx; do
         docker_build "outbox-test-$name" --build-arg "BASE=$DEBIAN_STAND_IN" \
             -f "$ROOT/tests/compose/$name.Dockerfile" "$ROOT/tests/compose"

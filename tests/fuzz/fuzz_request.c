@@ -101,8 +101,8 @@ static void identify(struct http_request *request, const char *id, const char *t
 {
     http_identify(request, id, traceparent);
     REQUIRE(strlen(request->request_id) > 0);
-    REQUIRE(strlen(request->traceparent) == HTTP_TRACEPARENT_SIZE - 1);
-    REQUIRE(strspn(request->traceparent, "0123456789abcdef-") == HTTP_TRACEPARENT_SIZE - 1);
+    REQUIRE(strlen(request->traceparent) == TRACEPARENT_LENGTH);
+    REQUIRE(strspn(request->traceparent, "0123456789abcdef-") == TRACEPARENT_LENGTH);
     AUTO_JSON json_t *headers = json_loads(http_event_headers(request), 0, NULL);
     const char *in_event = json_string_value(json_object_get(headers, "requestid"));
     REQUIRE(in_event && strcmp(in_event, request->request_id) == 0);

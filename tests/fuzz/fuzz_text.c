@@ -16,9 +16,10 @@ static void decode_again(enum base64_alphabet alphabet, const char *text, size_t
     if (base64_decode(alphabet, copy, length, bytes, length, &decoded) < 0)
         return;
     REQUIRE(decoded <= length);
-    base64_encode(bytes, decoded, encoded);
-    for (char *c = encoded; alphabet == BASE64_URL && *c; c++)
-        *c = (char)(*c == '+' ? '-' : *c == '/' ? '_' : *c == '=' ? '\0' : *c);
+    if (alphabet == BASE64_URL)
+        base64url_encode(bytes, decoded, encoded);
+    else
+        base64_encode(bytes, decoded, encoded);
     REQUIRE(strlen(encoded) == length && memcmp(encoded, text, length) == 0);
 }
 

@@ -2,7 +2,6 @@
  * Input: id, timestamp, signatures, body, with a NUL between them. The keys are new in each run; in
  * the signatures '$' stands for the right signature by the first key and '#' for that by the
  * second. */
-#include "outbox-relay/http/signer.h"
 #include "shared/base/base64.h"
 #include "shared/base/webhook.h"
 #include "tests/fuzz/fuzz.h"
@@ -101,16 +100,17 @@ static void require_every_byte_counts(const struct message *message)
 /* What the relay signs, the services accept. */
 static void require_relay_agrees(const struct message *message)
 {
-    char signatures[SIGNER_TEXT_SIZE], timestamp[24];
-    struct signer *signer = signer_new(keys, KEYS);
+    char signatures[WEBHOOK_SIGNATURES_SIZE], timestamp[24];
+    struct webhook_signer *signer = webhook_signer_new(keys, KEYS);
     REQUIRE(signer);
     snprintf(timestamp, sizeof(timestamp), "%lld", (long long)NOW);
     size_t length = strlen(message->body);
-    signer_sign(signer, message->id, NOW, message->body, length, signatures);
+    REQUIRE(webhook_signer_sign(
+                signer, message->id, timestamp, message->body, length, signatures) == 0);
     for (size_t i = 0; i < KEYS; i++)
         REQUIRE(webhook_verify(&keys[i], 1, message->id, timestamp, signatures, message->body,
                     length, NOW) == 0);
-    signer_free(signer);
+    webhook_signer_free(signer);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

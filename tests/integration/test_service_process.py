@@ -71,14 +71,14 @@ def test_wrong_arguments(arguments):
 @pytest.mark.parametrize("name, value, says", [
     ("PORT", "abc", 'PORT: "abc" is not an integer from 0 to 65535'),
     ("PORT", "65536", 'PORT: "65536" is not an integer from 0 to 65535'),
-    ("SERVICE_MODE", "SERVE", 'SERVICE_MODE: "SERVE" is none of SERVICE|INIT'),
-    ("LOG_LEVEL", "verbose", 'LOG_LEVEL: "verbose" is none of debug|info|warn|error'),
+    ("SERVICE_MODE", "SERVE", 'SERVICE_MODE: "SERVE" is not one of SERVICE|INIT'),
+    ("LOG_LEVEL", "verbose", 'LOG_LEVEL: "verbose" is not one of debug|info|warn|error'),
     ("DB_POOL_SIZE", "0", 'DB_POOL_SIZE: "0" is not an integer from 1 to 200 connections'),
     ("DEMO_DATA", "1", 'DEMO_DATA: "1" is neither true nor false'),
     ("DATABASE_URL", "", "DATABASE_URL is not set"),
     ("WEBHOOK_SECRETS", "", "WEBHOOK_SECRETS is not set"),
     ("WEBHOOK_SECRETS", "hunter2", "WEBHOOK_SECRETS must be"),
-    ("DATABASE_URL", "postgres://bob:hunter2@[::", "DATABASE_URL is no PostgreSQL connection string"),
+    ("DATABASE_URL", "postgres://bob:hunter2@[::", "DATABASE_URL is not a PostgreSQL connection string"),
     ("DATABASE_URL_FILE", "/nowhere/at/all", "DATABASE_URL and DATABASE_URL_FILE are both set"),
 ])
 def test_wrong_settings(name, value, says):
@@ -128,7 +128,7 @@ def test_init_gives_up_in_time():
     done = run(SERVICE_MODE="INIT", DATABASE_URL="host=/nowhere dbname=price",
                INIT_TIMEOUT_MS="200")
     assert done.returncode == 1
-    assert log_lines(done.stderr)[-1]["message"] == "database not reached in time"
+    assert log_lines(done.stderr)[-1]["message"] == "could not reach the database in time"
 
 
 def test_a_taken_port_is_named():
@@ -144,7 +144,7 @@ def test_a_taken_port_is_named():
 def test_a_strange_address_is_named():
     done = run(**good_settings(LISTEN_ADDRESS="192.0.2.1"))
     assert done.returncode == 1
-    assert only_line(done) == "price: 192.0.2.1 is no address of this machine; set LISTEN_ADDRESS"
+    assert only_line(done) == "price: 192.0.2.1 is not an address of this machine; set LISTEN_ADDRESS"
 
 
 def test_secrets_may_come_from_files(pg, issuer, tmp_path):

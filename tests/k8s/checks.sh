@@ -101,7 +101,7 @@ check_exporter() {
 
 play() { # [NEWMAN-OPTION…]
     as_user env BASE_URL="$BASE_URL" POSTMAN_ENVIRONMENT="$ROOT/examples/postman/k8s.postman_environment.json" \
-        "$ROOT/tests/e2e/run.sh" "$@" --reporters cli,json --reporter-cli-silent \
+        "$ROOT/tests/postman/run.sh" "$@" --reporters cli,json --reporter-cli-silent \
         --reporter-json-export "$WORK/newman.json" </dev/null >"$WORK/newman.log" 2>&1 || {
         jq -r '.run.failures[] | "    \(.source.name): \(.error.message)"' "$WORK/newman.json"
         return 1

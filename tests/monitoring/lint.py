@@ -19,7 +19,7 @@ import yaml
 ROOT = metrics.ROOT
 MONITORING = metrics.MONITORING
 RUNBOOKS = ROOT / "docs" / "runbooks"
-SECTIONS = ["## Symptom", "## Meaning", "## First look", "## Fix"]
+SECTIONS = ["## Symptom", "## Meaning", "## First look", "## Fix", "## Over when"]
 UNITS = {"short", "s", "bytes", "Bps", "ops", "reqps", "percentunit"}
 PANELS = {"row", "timeseries", "stat", "table", "state-timeline"}
 

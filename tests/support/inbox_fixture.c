@@ -2,6 +2,7 @@
 #include "tests/support/inbox_fixture.h"
 #include "shared/base/json.h"
 #include "tests/support/database.h"
+#include "tests/support/sign.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -130,7 +131,7 @@ struct client_reply send_signed(const char *content_type, const char *body)
 {
     char signature[WEBHOOK_SIGNATURE_SIZE], type[128], timestamp[64], signed_by[96];
     int64_t now = (int64_t)time(NULL);
-    assert_int_equal(webhook_sign(&webhook_key, "msg_1", now, body, strlen(body), signature), 0);
+    assert_int_equal(sign_once(&webhook_key, "msg_1", now, body, strlen(body), signature), 0);
     snprintf(type, sizeof(type), "Content-Type: %s", content_type);
     snprintf(timestamp, sizeof(timestamp), "webhook-timestamp: %" PRId64, now);
     snprintf(signed_by, sizeof(signed_by), "webhook-signature: %s", signature);

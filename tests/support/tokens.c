@@ -36,15 +36,7 @@ static char *base64url(const void *bytes, size_t length)
 {
     char *text = malloc(BASE64_ENCODED_SIZE(length));
     assert(text);
-    base64_encode(bytes, length, text);
-    for (char *c = text; *c; c++) {
-        if (*c == '+')
-            *c = '-';
-        else if (*c == '/')
-            *c = '_';
-        else if (*c == '=')
-            *c = '\0';
-    }
+    base64url_encode(bytes, length, text);
     return text;
 }
 

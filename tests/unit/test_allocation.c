@@ -6,7 +6,6 @@
 #include "outbox-relay/engine/verdict.h"
 #include "outbox-relay/event/cloudevent.h"
 #include "outbox-relay/event/read_result.h"
-#include "outbox-relay/http/signer.h"
 #include "outbox-relay/http/transport.h"
 #include "outbox-relay/http/url.h"
 #include "shared/base/webhook.h"
@@ -39,7 +38,7 @@ static void add_events(void)
         .aggregate_type = {"order", 5},
         .aggregate_id = {"7\n", 2},
         .payload = {"{}", 2},
-        .headers = {"{\"traceparent\": \"" TRACEPARENT "\"}", 74},
+        .traceparent = TEXT(TRACEPARENT),
     };
     struct buffer buffer = {0};
     size_t complete = 0;
@@ -120,9 +119,9 @@ static void check_a_url(void)
 static void make_a_signer(void)
 {
     static const struct webhook_key key = {.length = 32};
-    struct signer *signer = signer_new(&key, 1);
+    struct webhook_signer *signer = webhook_signer_new(&key, 1);
     assert_int_equal(signer == NULL, failing_has_failed());
-    signer_free(signer);
+    webhook_signer_free(signer);
 }
 
 static void on_done(void *context, const struct response *response)

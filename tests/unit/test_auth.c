@@ -51,7 +51,7 @@ static void needs_a_bearer_token(void **state)
         struct auth_claims claims;
         const char *reason = NULL;
         assert_int_equal(auth_check(auth, cases[i], &claims, &reason), -EACCES);
-        assert_string_equal(reason, "a bearer token is needed");
+        assert_string_equal(reason, "a bearer token is required");
     }
     auth_free(auth);
 }

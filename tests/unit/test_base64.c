@@ -25,6 +25,9 @@ static void vectors_of_rfc_4648(void **state)
             base64_decode(BASE64_STANDARD, text, strlen(text), bytes, sizeof(bytes), &length), 0);
         assert_int_equal(length, strlen(cases[i].plain));
         assert_memory_equal(bytes, cases[i].plain, length);
+        base64url_encode(cases[i].plain, strlen(cases[i].plain), text);
+        assert_int_equal(strlen(text), strcspn(cases[i].encoded, "="));
+        assert_memory_equal(text, cases[i].encoded, strlen(text));
     }
 }
 
@@ -36,6 +39,9 @@ static void url_alphabet_has_no_padding(void **state)
     assert_int_equal(base64_decode(BASE64_URL, "-_8", 3, bytes, sizeof(bytes), &length), 0);
     assert_int_equal(length, 2);
     assert_memory_equal(bytes, "\xfb\xff", 2);
+    char text[8];
+    base64url_encode(bytes, length, text);
+    assert_string_equal(text, "-_8");
     assert_int_equal(base64_decode(BASE64_URL, "-_8=", 4, bytes, 8, &length), -EINVAL);
     assert_int_equal(base64_decode(BASE64_URL, "+/8", 3, bytes, 8, &length), -EINVAL);
 }

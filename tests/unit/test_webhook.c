@@ -1,7 +1,10 @@
 /* Standard Webhooks: the specification's vector, rotation, and forged or stale requests. */
+#include "shared/base/base64.h"
 #include "shared/base/webhook.h"
+#include "tests/support/sign.h"
 
 #include <errno.h>
+#include <openssl/hmac.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -36,7 +39,7 @@ static void signs_as_the_specification(void **state)
     struct webhook_key key = key_of(SECRET);
     char signature[WEBHOOK_SIGNATURE_SIZE];
     (void)state;
-    assert_int_equal(webhook_sign(&key, ID, TIMESTAMP, BODY, strlen(BODY), signature), 0);
+    assert_int_equal(sign_once(&key, ID, TIMESTAMP, BODY, strlen(BODY), signature), 0);
     assert_string_equal(signature, SIGNATURE);
     assert_int_equal(verify(SIGNATURE, BODY, TIMESTAMP), 0);
 }
@@ -45,19 +48,55 @@ static void signs_as_the_specification(void **state)
 static void a_signer_may_be_used_again(void **state)
 {
     struct webhook_key key = key_of(SECRET);
-    struct webhook_signer signer = {0};
-    char signature[WEBHOOK_SIGNATURE_SIZE];
+    struct webhook_signer *signer = webhook_signer_new(&key, 1);
+    char signature[WEBHOOK_SIGNATURES_SIZE];
     (void)state;
-    assert_int_equal(webhook_signer_init(&signer, &key), 0);
+    assert_non_null(signer);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(webhook_signer_sign(&signer, "other", i, "x", 1, signature), 0);
+        assert_int_equal(webhook_signer_sign(signer, "other", "1", "x", 1, signature), 0);
         assert_string_not_equal(signature, SIGNATURE);
         assert_int_equal(
-            webhook_signer_sign(&signer, ID, TIMESTAMP, BODY, strlen(BODY), signature), 0);
+            webhook_signer_sign(signer, ID, TIMESTAMP_TEXT, BODY, strlen(BODY), signature), 0);
         assert_string_equal(signature, SIGNATURE);
     }
-    webhook_signer_release(&signer);
-    webhook_signer_release(&signer);
+    webhook_signer_free(signer);
+    webhook_signer_free(NULL);
+}
+
+/* With every length, beside OpenSSL's HMAC in one call. */
+static void signs_with_two_keys(void **state)
+{
+    struct webhook_key keys[2];
+    char text[WEBHOOK_SIGNATURES_SIZE], body[300], input[400];
+    (void)state;
+    assert_int_equal(webhook_key_parse("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX", &keys[0]), 0);
+    assert_int_equal(
+        webhook_key_parse(
+            "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+            "AAAAAAAAAAAAAAAA==",
+            &keys[1]),
+        0);
+    assert_int_equal(keys[1].length, 64);
+    memset(body, 'x', sizeof(body));
+    struct webhook_signer *signer = webhook_signer_new(keys, 2);
+    assert_non_null(signer);
+    for (size_t length = 0; length <= sizeof(body); length++) {
+        char wanted[2][BASE64_ENCODED_SIZE(32)], both[WEBHOOK_SIGNATURES_SIZE];
+        int prefix = snprintf(input, sizeof(input), "id.1700000000.");
+        memcpy(input + prefix, body, length);
+        for (int i = 0; i < 2; i++) {
+            unsigned char digest[32];
+            assert_non_null(HMAC(EVP_sha256(), keys[i].bytes, (int)keys[i].length,
+                (unsigned char *)input, (size_t)prefix + length, digest, NULL));
+            base64_encode(digest, sizeof(digest), wanted[i]);
+        }
+        snprintf(both, sizeof(both), "v1,%s v1,%s", wanted[0], wanted[1]);
+        assert_int_equal(webhook_signer_sign(signer, "id", "1700000000", body, length, text), 0);
+        assert_string_equal(text, both);
+        assert_int_equal(
+            webhook_verify(&keys[1], 1, "id", "1700000000", text, body, length, 1700000000), 0);
+    }
+    webhook_signer_free(signer);
 }
 
 static void an_empty_body_can_be_signed(void **state)
@@ -65,7 +104,7 @@ static void an_empty_body_can_be_signed(void **state)
     struct webhook_key key = key_of(SECRET);
     char signature[WEBHOOK_SIGNATURE_SIZE];
     (void)state;
-    assert_int_equal(webhook_sign(&key, ID, TIMESTAMP, NULL, 0, signature), 0);
+    assert_int_equal(sign_once(&key, ID, TIMESTAMP, NULL, 0, signature), 0);
     assert_int_equal(webhook_verify(&key, 1, ID, TIMESTAMP_TEXT, signature, NULL, 0, TIMESTAMP), 0);
 }
 
@@ -76,7 +115,7 @@ static void takes_any_of_several_signatures_and_keys(void **state)
     struct webhook_key keys[2] = {key_of(other), key_of(SECRET)};
     char of_other[WEBHOOK_SIGNATURE_SIZE], header[256];
     (void)state;
-    assert_int_equal(webhook_sign(&keys[0], ID, TIMESTAMP, BODY, strlen(BODY), of_other), 0);
+    assert_int_equal(sign_once(&keys[0], ID, TIMESTAMP, BODY, strlen(BODY), of_other), 0);
     snprintf(header, sizeof(header), "v1a,c2lnbmF0dXJl v2,xyz %s  %s", of_other, SIGNATURE);
     for (size_t i = 0; i < 2; i++)
         assert_int_equal(
@@ -191,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signs_as_the_specification),
         cmocka_unit_test(a_signer_may_be_used_again),
+        cmocka_unit_test(signs_with_two_keys),
         cmocka_unit_test(an_empty_body_can_be_signed),
         cmocka_unit_test(takes_any_of_several_signatures_and_keys),
         cmocka_unit_test(refuses_forged_signatures),

@@ -1,6 +1,6 @@
 /* Connections that are of no use any more, and what becomes of a unit then. */
 #include "outbox-relay/postgres/pg.h"
-#include "shared/base/cleanup.h"
+#include "shared/base/clock.h"
 #include "tests/support/database.h"
 
 #include <setjmp.h>
@@ -28,9 +28,10 @@ static void on_done(void *context, const char *sqlstate)
     f.failed += sqlstate && strcmp(sqlstate, "08006") == 0;
 }
 
-static void on_lost(void *context, const char *message)
+static void on_lost(void *context, const char *sqlstate, const char *message)
 {
     (void)context;
+    (void)sqlstate;
     assert_true(strlen(message) > 0);
     f.lost++;
     loop_stop(f.loop);
@@ -119,6 +120,39 @@ static void a_connection_that_breaks_while_it_is_written_to_is_told(void **state
     assert_int_equal(f.failed, 3);
 }
 
+static void never(void *context)
+{
+    (void)context;
+    fail_msg("called after the owner has gone");
+}
+
+/* Whoever connects may go away in the middle of it, with all that it has said. */
+static void a_connection_that_is_given_up_outlives_its_owner(void **state)
+{
+    char setup[] = "create table given_up ()";
+    const char *const list[] = {setup, NULL};
+    int64_t until_ms = clock_ms() + 20000;
+    (void)state;
+    f.pg = pg_new(f.loop, &(struct pg_settings){
+                              .conninfo = f.conninfo,
+                              .application_name = "test",
+                              .setup = list,
+                              .connect_timeout_s = 10,
+                              .opened = never,
+                              .lost = on_lost,
+                              .refused = on_refused,
+                          });
+    assert_non_null(f.pg);
+    assert_int_equal(pg_open(f.pg), 0);
+    pg_free(f.pg);
+    f.pg = NULL;
+    memset(setup, 'x', sizeof(setup) - 1);
+    while (
+        database_count(f.conninfo, "select count(*) from pg_class where relname = 'given_up'") == 0)
+        assert_true(clock_ms() < until_ms);
+    assert_int_equal(f.lost, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -126,6 +160,8 @@ int main(void)
             a_unit_without_one_of_its_statements_takes_no_effect, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             a_connection_that_breaks_while_it_is_written_to_is_told, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_connection_that_is_given_up_outlives_its_owner, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

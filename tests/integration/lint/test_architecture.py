@@ -1,12 +1,14 @@
 """scripts/check-architecture passes docs/ARCHITECTURE.md as it is, and finds each way to be wrong."""
 
 import re
+import runpy
 import subprocess
 
 import pytest
 from lib.process import ROOT
 
-CHECK = ROOT / "scripts/check-architecture"
+SCRIPT = ROOT / "scripts/check-architecture"
+CHECK = runpy.run_path(str(SCRIPT))["check"]
 PAGE = ROOT / "docs/ARCHITECTURE.md"
 SECTION = "## Where does X happen?"
 ROW = re.compile(r"^\| (?P<question>[^|]*\?) \| `(?P<file>[^|]*)` \| `(?P<name>[^|]*)` \|$", re.M)
@@ -23,7 +25,11 @@ def _tree(tmp_path):
 
 
 def check(tree):
-    done = subprocess.run([CHECK, tree], capture_output=True, text=True)
+    return list(CHECK(str(tree)))
+
+
+def run(tree):
+    done = subprocess.run([SCRIPT, tree], capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -35,20 +41,37 @@ def row_of(suffix):
     return next(row for row in rows() if row["file"].endswith(suffix))
 
 
-def assert_refused(tree, old, new, *words):
-    """With `old` replaced by `new`, the check fails with a line that has the words and where it is."""
+def replace(tree, old, new):
     page = tree / "docs/ARCHITECTURE.md"
     text = page.read_text()
     assert old in text
     page.write_text(text.replace(old, new, 1))
-    status, output = check(tree)
-    assert status == 1
-    assert all(word in output for word in ("docs/ARCHITECTURE.md", *words)), output
+
+
+def assert_refused(tree, old, new, words):
+    """With `old` replaced by `new`, the check finds one thing, the line and the words in it."""
+    replace(tree, old, new)
+    found = check(tree)
+    assert len(found) == 1 and re.match(r"docs/ARCHITECTURE.md:\d+: ", found[0]) and words in found[0], found
 
 
 def test_page_as_it_is_passes(tree):
-    assert check(tree) == (0, "")
+    assert run(tree) == (0, "")
     assert len(rows()) >= 30
+
+
+def test_engine_is_listed_in_the_order_that_is_checked():
+    order = runpy.run_path(str(ROOT / "scripts/check-layers"))["ENGINE_ORDER"]
+    section = PAGE.read_text().split("### Inside the relay's engine")[1].split("\n## ")[0]
+    listed = [name for row in re.findall(r"^\| ([^|]*) \|", section, re.M) for name in re.findall("`([^`]*)`", row)]
+    assert len(listed) > 10 and listed == sorted(listed, key=order.index)
+
+
+def test_script_fails_and_names_the_line(tree):
+    row = row_of(".c")
+    replace(tree, row[0], row[0].replace(".c`", "_gone.c`"))
+    status, output = run(tree)
+    assert status == 1 and re.fullmatch(r"docs/ARCHITECTURE.md:\d+: \S+_gone.c does not exist\n", output)
 
 
 def test_file_that_is_gone_is_found(tree):
@@ -81,10 +104,9 @@ def test_declaration_or_call_is_no_definition(tree, text):
 def test_definition_is_found(tree, text):
     (tree / "made").mkdir()
     (tree / "made/made.c").write_text(text + "\n")
-    page = tree / "docs/ARCHITECTURE.md"
     row = row_of(".c")
-    page.write_text(page.read_text().replace(row[0], f"| {row['question']} | `made/made.c` | `wanted()` |"))
-    assert check(tree) == (0, "")
+    replace(tree, row[0], f"| {row['question']} | `made/made.c` | `wanted()` |")
+    assert check(tree) == []
 
 
 def test_sql_function_that_a_later_migration_replaces_is_found(tree):
@@ -118,9 +140,10 @@ def test_short_table_is_found(tree):
     text = (tree / "docs/ARCHITECTURE.md").read_text()
     head, few = text[:rows()[0].start()], "\n".join(row[0] for row in rows()[:29])
     (tree / "docs/ARCHITECTURE.md").write_text(f"{head}{few}\n")
-    status, output = check(tree)
-    assert status == 1 and "29 rows, fewer than 30" in output
+    assert check(tree) == ["docs/ARCHITECTURE.md: the table has 29 rows, fewer than 30"]
 
 
 def test_missing_table_is_found(tree):
-    assert_refused(tree, SECTION, "## Something else", "has no section")
+    replace(tree, SECTION, "## Something else")
+    status, output = run(tree)
+    assert status == 1 and "has no section" in output

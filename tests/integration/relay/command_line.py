@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 import subprocess
 
 from lib import process
@@ -43,6 +44,11 @@ class CommandLine:
         """The one object of a command that does something."""
         [done] = self.json(*words)
         return done
+
+    def documented_defaults(self, command):
+        """{option: default} as --help has them."""
+        text = re.sub(r"\n {20,}", " ", self(command, "--help", source=False))
+        return dict(re.findall(r"^  --([\w-]+) .*\(default: ([^)]*)\)", text, re.M))
 
     def newest_secret(self):
         return self.value("select value from outbox.secret order by id desc limit 1")

@@ -7,6 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+from command_line import CommandLine  # noqa: E402
 from published import Outbox  # noqa: E402
 from receiver import Receiver  # noqa: E402
 
@@ -19,6 +20,14 @@ def fixture_outbox(pg, tmp_path, request):
         made.make_native()
     yield made
     made.close()
+
+
+@pytest.fixture(name="run")
+def fixture_run(outbox):
+    """run(command, ...): the command line, on the database of `outbox`."""
+    made = CommandLine.__new__(CommandLine)
+    made.pg, made.database, made.dsn = outbox.pg, outbox.database, outbox.dsn
+    return made
 
 
 @pytest.fixture(name="receiver")

@@ -106,7 +106,9 @@ def test_a_reason_is_cut_between_characters(outbox, receiver, body):
 def test_a_refused_event_holds_back_only_its_key(outbox, receiver, status):
     outbox.subscribe("s", receiver.url(), max_attempts=50)
     bad = outbox.emit(key="bad")[0]
-    receiver.behave = bad_for([bad], Answer(status, {"detail": "no such thing"}))
+    # What Retry-After says is heeded when the endpoint is at fault, not the event.
+    receiver.behave = bad_for(
+        [bad], Answer(status, {"detail": "no such thing"}, headers={"Retry-After": "3600"}))
     relay = outbox.relay().wait_leader()
     wait.until(lambda: outbox.deliveries() == [("retrying",)], 10, "the event to be parked")
     behind = outbox.emit(key="bad", count=3)
@@ -332,7 +334,7 @@ def test_the_lag_counts_what_too_many_parked_keys_keep_from_being_read(outbox, r
     receiver.behave = lambda request: Answer(500)
     relay = outbox.relay(OUTBOX_RELAY_MAX_PARKED_KEYS="2").wait_leader()
     refused = outbox.emit_keys(3)
-    told = "too many keys are parked, no more events are read"
+    told = "too many parked keys; reading has stopped"
     wait.until(lambda: relay.logged(told), 20, "the log to tell it")
     wait.until(lambda: outbox.status()["lag_events"] == 0, 20, "the parked ones to be passed")
     waiting = outbox.emit_keys(200)
@@ -346,7 +348,7 @@ def test_the_lag_counts_what_too_many_parked_keys_keep_from_being_read(outbox, r
     for event in refused:
         outbox.query("select outbox.skip('s', %s)", (event,))
     receiver.wait_for(200)
-    wait.until(lambda: relay.logged("reading goes on"), 10, "the log to tell that it goes on")
+    wait.until(lambda: relay.logged("reading has resumed"), 10, "the log to tell that it goes on")
     wait.until(lambda: relay.metric("outbox_relay_lag_seconds") == 0, 10, "no lag")
 
 

@@ -40,8 +40,9 @@ def test_settings_are_for_root_alone_and_kept(prefix):
 def test_the_manual_has_every_option_and_no_warning(prefix):
     page = prefix / "share/man/man1/outbox-relay.1"
     if shutil.which("groff"):
-        done = subprocess.run(["groff", "-man", "-ww", "-z", page], capture_output=True, text=True,
-                              check=False)
+        # The folder of a test may be longer than a line.
+        done = subprocess.run(["groff", "-mandoc", "-ww", "-Wbreak", "-z", page], capture_output=True,
+                              text=True, check=False)
         assert done.stderr == ""
     text = page.read_text().replace("\\-", "-")
     program = prefix / "bin/outbox-relay"
@@ -53,6 +54,33 @@ def test_the_manual_has_every_option_and_no_warning(prefix):
                                check=True).stdout
         for option in (line.split()[0] for line in usage.splitlines() if line.startswith("  --")):
             assert f".It Fl {option[1:]}" in text, f"{command} {option}"
+
+
+def test_the_files_of_the_manual_are_those_of_the_service(prefix):
+    """In the folder that they are installed to."""
+    settings = prefix / "etc/outbox-relay"
+    unit = (prefix / "lib/systemd/system/outbox-relay.service").read_text()
+    page = (prefix / "share/man/man1/outbox-relay.1").read_text()
+    for name, line in (("outbox-relay.env", "EnvironmentFile="), ("pgpass", "LoadCredential=pgpass:")):
+        assert (settings / name).exists()
+        assert f"{line}{settings}/{name}\n" in unit
+        assert f".It Pa {settings}/{name}\n" in page
+    assert "Environment=PGPASSFILE=%d/pgpass\n" in unit
+    assert f"{settings}/pgpass" in (settings / "outbox-relay.env").read_text()
+    assert not any("@" in text for text in (page, (settings / "outbox-relay.env").read_text()))
+
+
+def test_the_end_of_the_installation_says_what_is_next(tmp_path):
+    def install(*words):
+        return subprocess.run(
+            ["make", "-s", "-C", str(ROOT), "install", f"PREFIX={tmp_path}", f"BUILD={process.BUILD}",
+             *words], check=True, timeout=300, capture_output=True, text=True,
+            env={name: value for name, value in os.environ.items() if "MAKE" not in name}).stdout
+    told = install()
+    for path in ("bin/outbox-relay init", "etc/outbox-relay/outbox-relay.env", "etc/outbox-relay/pgpass",
+                 "lib/systemd/system/outbox-relay.service", "share/man/man1/outbox-relay.1"):
+        assert f"{tmp_path}/{path}" in told
+    assert install(f"DESTDIR={tmp_path}/stage") == "", "a package says it in its own way"
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")

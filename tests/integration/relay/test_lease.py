@@ -74,7 +74,7 @@ def test_a_relay_that_is_stopped_loses_its_lease_and_does_no_harm(outbox, receiv
     receiver.wait_for(100)
     wait.until(lambda: outbox.status()["lag_events"] == 0, 10, "the cursor is stored")
     stopped.process.send_signal(signal.SIGCONT)
-    wait.until(lambda: stopped.logged("source begins anew"), 10, "it to notice")
+    wait.until(lambda: stopped.logged("reconnecting"), 10, "it to notice")
     wait.until(lambda: stopped.metric("outbox_relay_connected") == 1, 10, "it to stand by")
     assert leaders(stopped, other) == [other]
     events += outbox.emit_keys(50)
@@ -95,7 +95,7 @@ def test_a_stopped_relay_in_the_middle_of_a_backlog(outbox, receiver):
     wait.until(lambda: outbox.status()["lag_events"] == 0, 10, "the cursor is stored")
     before = len(receiver.requests)
     stopped.process.send_signal(signal.SIGCONT)
-    wait.until(lambda: stopped.logged("source begins anew"), 10, "it to notice")
+    wait.until(lambda: stopped.logged("reconnecting"), 10, "it to notice")
     assert len(receiver.requests) - before <= 2, "at most what was in flight"
     receiver.assert_complete_in_order(events)
 

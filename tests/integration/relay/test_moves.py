@@ -66,7 +66,7 @@ def test_a_restore_from_a_dump_loses_nothing(elsewhere, outbox, receiver, tmp_pa
         other = outbox.connect()
         other.autocommit = False
         other.cursor().execute("select pg_current_xact_id()")
-    relay = outbox.relay().wait_leader()
+    relay = outbox.relay(OUTBOX_RELAY_ADOPT="moved").wait_leader()
     wait.until(lambda: set(waiting) <= set(receiver.ids()), 20, "what was waiting")
     assert relay.logged("transaction ids have begun anew")
     after = []
@@ -98,7 +98,7 @@ def test_a_restore_lets_old_partitions_go(elsewhere, outbox, receiver, tmp_path)
     assert outbox.value("select sealed_xid is not null from outbox.partition where name = 'event_1'")
     restore(outbox, elsewhere, tmp_path)
     outbox.query("update outbox.setting set retention = '0'")
-    outbox.relay(OUTBOX_RELAY_MAINTAIN_INTERVAL_S="1").wait_leader()
+    outbox.relay(OUTBOX_RELAY_ADOPT="moved", OUTBOX_RELAY_MAINTAIN_INTERVAL_S="1").wait_leader()
 
     def gone():
         outbox.emit()

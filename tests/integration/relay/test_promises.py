@@ -1,119 +1,19 @@
-"""What the manual page and --help promise, as far as no other test shows it. test_manual.py says
-which sentence is proved by which test."""
+"""What the manual page and --help promise about the commands, as far as no other test shows it:
+test_manual.py knows which sentence is proved by which test."""
 
 import hashlib
-import http.server
-import re
 import signal
 import subprocess
-import threading
 import time
 
 import pytest
 
-from command_line import CommandLine
 from lib import process, wait
-from lib.pg import GROUP_ROLES, Cluster
 from receiver import Answer
 
 NOWHERE = f"http://127.0.0.1:{process.free_port()}/events"
 PROGRAM = str(process.binary("outbox-relay"))
 ONE_DAY_S = 86400
-
-
-@pytest.fixture(name="run")
-def fixture_run(outbox):
-    """The command line, with the database of `outbox`."""
-    made = CommandLine.__new__(CommandLine)
-    made.pg, made.database, made.dsn = outbox.pg, outbox.database, outbox.dsn
-    return made
-
-
-@pytest.fixture(name="fresh", scope="module")
-def fixture_fresh():
-    """A cluster where nobody has made the group roles."""
-    with Cluster() as cluster:
-        yield cluster
-
-
-def init(cluster, database, user):
-    done = subprocess.run([PROGRAM, "init", "--source", cluster.dsn(database, user)],
-                          capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def rights(cluster, database):
-    return cluster.value(database, "select count(distinct grantee) from pg_namespace,"
-                         " aclexplode(nspacl) where nspname = 'outbox' and"
-                         " grantee::regrole::text like 'outbox\\_%'")
-
-
-def parked(outbox):
-    return dict(outbox.query("select status, count(*) from outbox.delivery group by status"))
-
-
-# init
-
-def test_init_prints_the_sql_for_missing_roles(fresh):
-    fresh.query("postgres", "create role owner login")
-    fresh.query("postgres", "create database missing owner owner")
-    told = init(fresh, "missing", "owner")
-    statements = re.findall(r"^    (create role \w+ nologin;)$", told, re.M)
-    assert [line.split()[2] for line in statements] == list(GROUP_ROLES)
-    assert rights(fresh, "missing") == 0
-    for statement in statements:
-        fresh.query("postgres", statement)
-    try:
-        assert "missing" not in init(fresh, "missing", "owner")
-        assert rights(fresh, "missing") == len(GROUP_ROLES)
-    finally:
-        fresh.query("postgres", "drop database missing")
-        for role in GROUP_ROLES:
-            fresh.query("postgres", f"drop role {role}")
-
-
-def test_init_creates_the_group_roles(fresh):
-    fresh.query("postgres", "create role creator login createrole")
-    fresh.query("postgres", "create database made owner creator")
-    assert "missing" not in init(fresh, "made", "creator")
-    assert rights(fresh, "made") == len(GROUP_ROLES)
-    assert fresh.query("postgres", "select rolname, rolcanlogin from pg_roles"
-                       " where rolname like 'outbox%' order by 1") == [
-                           (role, False) for role in sorted(GROUP_ROLES)]
-
-
-def test_init_creates_a_schema_and_a_table(pg):
-    objects = ("select nspname::text from pg_namespace where nspname !~ '^pg_'"
-               " union select relname::text from pg_class where relnamespace = 'public'::regnamespace"
-               " and relkind = 'r'")
-    run = CommandLine(pg, "promises_objects")
-    before = set(pg.query(run.database, objects))
-    run("init")
-    assert set(pg.query(run.database, objects)) - before == {("outbox",), ("schema_migration",)}
-
-
-def test_init_several_at_once(pg):
-    run = CommandLine(pg, "promises_parallel")
-    command = [PROGRAM, "init", "--source", run.dsn]
-    running = [process.start(command, stdout=subprocess.DEVNULL) for _ in range(4)]
-    assert [one.wait(60) for one in running] == [0, 0, 0, 0]
-
-
-def test_whoever_installs_the_outbox_owns_it(pg):
-    run = CommandLine(pg, "promises_owner")
-    run("init", "--source", pg.dsn(run.database), source=False)
-    assert run.value("select nspowner::regrole::text from pg_namespace where nspname = 'outbox'"
-                     ) == "postgres"
-
-
-def test_init_after_the_schema_was_dropped_says_what_to_do(pg):
-    run = CommandLine(pg, "promises_dropped")
-    run("init")
-    pg.query(run.database, "drop schema outbox cascade")
-    [statement] = re.findall(r'"(delete from .*?)"', run("init", status=1))
-    pg.query(run.database, statement)
-    assert "outbox installed" in run("init")
 
 
 # Secrets
@@ -137,6 +37,15 @@ def test_the_overlap_is_a_day_unless_it_is_given(run):
     assert ONE_DAY_S - 60 < left <= ONE_DAY_S
 
 
+def test_a_reference_is_all_that_is_stored(run, tmp_path):
+    file = tmp_path / "secret"
+    file.write_text("whsec_" + "QUJD" * 11, encoding="ascii")
+    for reference in (f"file:{file}", "env:MY_SECRET"):
+        run("subscribe", "s", "--url", NOWHERE, "--secret-ref", reference)
+        assert run.newest_secret() == reference
+        assert run.json("secrets")[-1]["kept_as"] == reference
+
+
 def test_a_second_rotation_ends_the_oldest_secret(run):
     run("subscribe", "s", "--url", NOWHERE)
     for valid in ([True, True], [False, True, True]):
@@ -153,17 +62,10 @@ def test_the_fingerprint_is_of_the_text(run):
 
 # Subscriptions
 
-def documented_defaults(run, command):
-    """{option: default} as --help has them."""
-    text = re.sub(r"\n {20,}", " ", run(command, "--help", source=False))
-    return {name: default for name, default in re.findall(
-        r"^  --([\w-]+) .*\(default: ([^)]*)\)", text, re.M)}
-
-
 def test_defaults_of_a_subscription(run):
     made = run.one("subscribe", "s", "--url", NOWHERE)
     made["types"] = ",".join(made["event_types"])
-    documented = documented_defaults(run, "subscribe")
+    documented = run.documented_defaults("subscribe")
     assert len(documented) == 8
     assert {name: str(made[name.replace("-", "_")]) for name in documented} == documented
 
@@ -205,72 +107,11 @@ def test_unsubscribe_leaves_nothing(run):
         assert run.value(f"select count(*) from outbox.{table}") == 0
 
 
-# run
-
-@pytest.mark.parametrize("stop_signal", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it(outbox, receiver, stop_signal):
-    """It reads no more, waits for what it has sent, and stores how far it came."""
-    outbox.subscribe("s", receiver.url(), max_in_flight=1)
-    receiver.behave = lambda request: Answer(delay_s=0.5)
-    relay = outbox.relay().wait_leader()
-    outbox.emit_keys(50)
-    receiver.wait_for_requests(2)
-    assert relay.stop(stop_signal) == 0
-    assert receiver.in_flight == 0 and receiver.count() < 50
-    assert outbox.status()["lag_events"] == 50 - receiver.count()
-    assert outbox.value("select holder is null from outbox.lease")
-
-
-def test_sources_from_the_environment(outbox, receiver):
-    outbox.subscribe("s", receiver.url())
-    relay = process.start([PROGRAM, "run", "--listen", "off"], stderr=subprocess.DEVNULL,
-                          env={"OUTBOX_RELAY_SOURCES": f"first={outbox.relay_dsn}"})
-    try:
-        outbox.emit()
-        receiver.wait_for(1)
-        assert receiver.requests[0].events[0]["source"] == "/first"
-    finally:
-        assert process.stop(relay) == 0
-
-
-def listening_sockets(pid):
-    """Of the network; the relay's others are connected."""
-    inodes = {re.sub(r"\D", "", str(link.readlink()))
-              for link in process.Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
-    lines = [line.split() for table in ("tcp", "tcp6") for line in
-             process.Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]]
-    return [line[1] for line in lines if line[3] == "0A" and line[9] in inodes]
-
-
-@pytest.mark.parametrize("words, sockets", [(["--listen", "off"], 0), ([], 1)])
-def test_it_listens_where_it_is_told(outbox, words, sockets):
-    """By the option, else by the environment."""
-    relay = process.start(
-        [PROGRAM, "run", *words, "--source", f"shop={outbox.relay_dsn}"], stderr=subprocess.DEVNULL,
-        env={"OUTBOX_RELAY_LISTEN": f"127.0.0.1:{process.free_port()}"})
-    try:
-        wait.until(lambda: outbox.value("select holder is not null from outbox.lease"), 20, "a leader")
-        assert len(listening_sockets(relay.pid)) == sockets
-    finally:
-        assert process.stop(relay) == 0
-
-
-def test_settings_are_printed_with_their_defaults(run):
-    """Which are those in force: the program falls back to what the same table says."""
-    page = (process.ROOT / "docs/configuration.md").read_text(encoding="utf-8")
-    rows = run("run", "--settings-markdown", source=False).splitlines()
-    defaults = dict(re.match(r"\| `(\w+)`.*? \| `?(.*?)`? \|", row).groups() for row in rows)
-    assert all(row in page for row in rows) and len(defaults) == len(rows)
-    shown = re.findall(r"^  (\w+).*\n(.*)$", run("run", "--settings", source=False), re.M)
-    assert [name for name, _ in shown] == list(defaults)
-    for name, text in shown:
-        assert text.endswith(f" (default: {defaults[name]})") or not defaults[name]
-    for option in ("listen", "wake"):
-        variable = "OUTBOX_RELAY_" + option.upper()
-        assert documented_defaults(run, "run")[option] == f"${variable} or {defaults[variable]}"
-
-
 # status and events
+
+def parked(outbox):
+    return dict(outbox.query("select status, count(*) from outbox.delivery group by status"))
+
 
 def test_parked_events_are_no_lag(outbox, receiver, run):
     outbox.subscribe("s", receiver.url(), retry_base_ms=600000, retry_max_ms=600000)
@@ -375,7 +216,39 @@ def test_events_in_each_state(outbox, receiver, run):
     assert relay.stop() == 0 and dead not in receiver.ids()
 
 
+def test_an_event_is_found_by_the_id_that_the_receiver_saw(outbox, receiver, run):
+    for name in ("one", "two"):
+        outbox.subscribe(name, receiver.url())
+    outbox.emit(count=2)
+    outbox.relay().wait_leader()
+    receiver.wait_for(4)
+    event = receiver.requests[0].events[0]
+    rows = run.json("events", event["id"])
+    assert [(row["event_id"], row["subscription"]) for row in rows] == [
+        (event["id"], "one"), (event["id"], "two")]
+    [row] = run.json("events", event["id"], "--subscription", "two")
+    assert row["subscription"] == "two"
+
+
 # Operating
+
+def test_parked_events_are_listed_with_the_dead_ones(run):
+    run("subscribe", "s", "--url", NOWHERE)
+    for status in ("dead", "retrying", "blocked"):
+        run.park("s", run.emit(status), status)
+    assert [row["status"] for row in run.json("dead")] == ["dead"]
+    assert [row["status"] for row in run.json("dead", "--all")] == ["dead", "retrying", "blocked"]
+
+
+def test_replay_from_the_sequence_that_the_receiver_saw(outbox, receiver, run):
+    outbox.subscribe("s", receiver.url())
+    events = outbox.emit(count=4)
+    outbox.relay().wait_leader()
+    receiver.wait_for(4)
+    run("replay", "s", "--from-id", receiver.requests[2].events[0]["sequence"])
+    receiver.wait_for(6)
+    assert receiver.ids() == events + events[2:]
+
 
 def test_redrive_begins_to_count_anew(run):
     run("subscribe", "s", "--url", NOWHERE)
@@ -425,88 +298,3 @@ def test_a_resume_tries_an_endpoint_that_is_down(outbox, receiver, run):
     assert run.json("status")[0]["state_reason"] == "moving"
     run("resume", "s")
     receiver.wait_for(1)
-
-
-# Everything else
-
-def test_emit_belongs_to_its_transaction(outbox, receiver):
-    outbox.subscribe("s", receiver.url())
-    outbox.relay().wait_leader()
-    connection = outbox.connect()
-    connection.autocommit = False
-    cursor = connection.cursor()
-    emit = "select outbox.emit('order', '1', 'order.created', '{}')::text"
-    cursor.execute(emit)
-    connection.rollback()
-    cursor.execute(emit)
-    [committed] = cursor.fetchone()
-    connection.commit()
-    connection.close()
-    receiver.wait_for(1)
-    assert receiver.ids() == [committed]
-
-
-def test_only_a_relay_that_sleeps_is_notified(outbox, receiver):
-    outbox.subscribe("s", receiver.url())
-    listening = outbox.connect()
-    listening.cursor().execute("listen outbox")
-
-    def notified():
-        listening.poll()
-        return len(listening.notifies)
-
-    outbox.emit()
-    assert notified() == 0
-    outbox.relay(OUTBOX_RELAY_SAFETY_POLL_MS="3600000").wait_leader().wait_asleep()
-    outbox.emit()
-    wait.until(notified, 10, "the notification")
-    listening.close()
-
-
-class _Page(http.server.BaseHTTPRequestHandler):
-    def do_GET(self):  # pylint: disable=invalid-name
-        self.server.asked.append(self.path)
-        self.server.released.wait(self.server.delay_s)
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, *_):  # pylint: disable=arguments-differ
-        pass
-
-
-@pytest.mark.parametrize("status, delay_s, expected", [(200, 0, 0), (503, 0, 1), (200, 4, 1)])
-def test_healthcheck(status, delay_s, expected):
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Page) as server:
-        server.status, server.delay_s, server.asked = status, delay_s, []
-        server.released = threading.Event()
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        done = subprocess.run([PROGRAM, "healthcheck"], capture_output=True, timeout=30, check=False,
-                              env={"OUTBOX_RELAY_LISTEN": f"127.0.0.1:{server.server_port}"})
-        server.released.set()
-        server.shutdown()
-    assert (done.returncode, server.asked) == (expected, ["/readyz"])
-
-
-def test_the_source_from_the_environment(run, monkeypatch):
-    monkeypatch.setenv("OUTBOX_RELAY_SOURCE", run.dsn)
-    assert run("subscriptions", source=False) == "no subscriptions\n"
-
-
-def test_variables_of_libpq(fresh, tmp_path):
-    """A database that is given by PGHOST and the like, with the password of PGPASSFILE."""
-    fresh.query("postgres", "create role secretive login password 'sesame'")
-    fresh.query("postgres", "create database secretive owner secretive")
-    hba = fresh.data / "pg_hba.conf"
-    hba.write_text("local secretive secretive scram-sha-256\n" + hba.read_text())
-    fresh.query("postgres", "select pg_reload_conf()")
-    file = tmp_path / "pgpass"
-    file.write_text("*:*:*:secretive:sesame\n")
-    file.chmod(0o600)
-    variables = {"PGHOST": str(fresh.directory), "PGUSER": "secretive", "PGPASSFILE": str(file)}
-
-    def status(**environment):
-        return subprocess.run([PROGRAM, "init", "--source", "dbname=secretive"], env=environment,
-                              capture_output=True, timeout=60, check=False).returncode
-
-    wait.until(lambda: status(**{**variables, "PGPASSFILE": "/nowhere"}) == 1, 10, "the new rule")
-    assert status(**variables) == 0

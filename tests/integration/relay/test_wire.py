@@ -7,6 +7,7 @@ import time
 import requests
 
 from lib import wait
+from receiver import Answer
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -36,6 +37,25 @@ def test_a_single_event(outbox, receiver):
     assert headers["user-agent"].startswith("outbox-relay/")
     assert "expect" not in headers and "accept-encoding" not in headers
     assert request.signed_with(secret)
+
+
+def test_traces_go_along(outbox, receiver):
+    """Also with an event that is sent again from outbox.delivery; what is no trace context does not."""
+    outbox.subscribe("s", receiver.url())
+    receiver.behave = lambda request: Answer(422) if len(receiver.requests) == 1 else None
+    no_traces = [{}, {"traceparent": 5, "tracestate": 7}, {"other": {"traceparent": TRACE}},
+                 {"traceparent": TRACE.upper(), "tracestate": {"a": "="}},
+                 {"traceparent": f"{TRACE}0", "tracestate": "a=\n"}]
+    for headers in [{"traceparent": TRACE, "tracestate": "a=b", "x": "y"}, *no_traces]:
+        outbox.query("select outbox.emit('order', '1', 'order.created', '{}', %s)",
+                     (json.dumps(headers),))
+    outbox.relay().wait_leader()
+    receiver.wait_for(6)
+    first, *others = receiver.delivered
+    for event in receiver.requests[0].events[0], first:
+        assert (event["traceparent"], event["tracestate"]) == (TRACE, "a=b")
+    assert len(others) == 5
+    assert not any(name.startswith("trace") for event in others for name in event)
 
 
 def test_large_payloads(outbox, receiver):
@@ -104,7 +124,7 @@ def test_secrets_by_reference(outbox, receiver, tmp_path):
     assert all(request.signed_with(secret) for request in receiver.requests)
     assert sorted(request.path for request in receiver.requests) == ["/env", "/file"]
     # Nothing goes out unsigned, and nothing is lost.
-    assert relay.logged("no signing secret, nothing is sent")
+    assert relay.logged("no usable signing secret; nothing is sent")
     outbox.query("select outbox.rotate_secret('none')")
     receiver.wait_for(3)
     assert receiver.requests[-1].path == "/none"
@@ -123,7 +143,7 @@ def test_a_secret_that_is_mended_is_read_again(outbox, receiver, tmp_path):
     path.write_text("whsec_" + "A" * 43 + "=\n", encoding="ascii")
     receiver.wait_for(1, 30)
     assert relay.log.read_text().count("nothing is sent") == 1
-    assert relay.logged("can be read again")
+    assert relay.logged("is readable again")
 
 
 def test_the_allow_list(outbox, receiver):

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs the Postman collection with newman against a running stack:
-#     BASE_URL=http://127.0.0.1:8080 tests/e2e/run.sh [newman's options, such as --folder 'Simple Order']
+#     BASE_URL=http://127.0.0.1:8080 tests/postman/run.sh [newman's options, such as --folder 'Simple Order']
 # Needs node 18 or later; newman itself is installed from the lock file on the first run.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -16,7 +16,7 @@ major=$(node -p 'process.versions.node.split(".")[0]')
 # npm ci leaves node_modules/.package-lock.json behind: newer than the lock file, it is up to date.
 cd "$here"
 if [ -z "$(find node_modules/.package-lock.json -newer package-lock.json 2>/dev/null)" ]; then
-    echo "installing newman into tests/e2e/node_modules"
+    echo "installing newman into tests/postman/node_modules"
     npm ci --no-progress --loglevel=error
 fi
 
