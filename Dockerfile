@@ -12,7 +12,7 @@ FROM ${BASE} AS build
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
         gcc libc6-dev make pkg-config libmicrohttpd-dev libjansson-dev libpq-dev \
-        libcurl4-openssl-dev libssl-dev libjwt-dev libargon2-dev \
+        libcurl4-openssl-dev libssl-dev libargon2-dev \
     && apt-get clean && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # Only what is compiled: a change of anything else leaves this stage in the cache.
@@ -27,7 +27,7 @@ RUN make all && strip build/bin/*
 FROM ${BASE} AS runtime
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates libmicrohttpd12 libjansson4 libpq5 libcurl4 libjwt0 libargon2-1 \
+        ca-certificates libmicrohttpd12 libjansson4 libpq5 libcurl4 \
     && apt-get clean \
     && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* /var/log/apt /var/log/*.log \
         /usr/share/doc/*/changelog* /usr/share/man/* /usr/share/locale/* \
@@ -36,9 +36,15 @@ USER 10001:10001
 STOPSIGNAL SIGTERM
 
 FROM runtime AS shop
+USER root
+# The library of auth alone.
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends libargon2-1 \
+    && apt-get clean \
+    && rm -rf /var/lib/apt/lists/* /var/cache/debconf/* /var/log/apt /var/log/*.log \
+        /usr/share/doc/*/changelog*
 COPY --from=build /src/build/bin/ /usr/local/bin/
 COPY deploy /usr/local/share/outbox-shop
-USER root
 # Where docker-compose.yml mounts the volumes that deploy/make-secrets.sh fills, and where a program finds its
 # own. A new volume gets the owner, and would get the content, of the directory it is mounted on first.
 RUN cd /usr/local/share/outbox-shop && install -d -o 10001 -g 10001 -m 700 /secrets /volumes \

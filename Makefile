@@ -15,7 +15,7 @@ endif
 
 # What the relay and the library need; and what a service alone uses.
 PKGS := libmicrohttpd jansson libpq libcurl libcrypto
-AUTH_PKGS := libjwt libargon2
+AUTH_PKGS := libargon2
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
 HARDEN := -fstack-protector-strong -fstack-clash-protection -D_FORTIFY_SOURCE=2 -fPIE
 OPT ?= -O2 -g

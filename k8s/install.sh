@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs the shop into the cluster of the current kubectl context: k8s/install.sh [local|production]
 # Variables: NAMESPACE (shop), HELM (helm), KUBECTL (kubectl), and HELM_ARGS for both charts.
-# With "production" the CloudNativePG operator and the Prometheus operator must be there.
+# With "production", the CloudNativePG and Prometheus operators must already be installed.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 mode=${1:-local}
@@ -17,7 +17,7 @@ done
 
 echo "1/3 namespace $namespace"
 "$kubectl" create namespace "$namespace" --dry-run=client -o yaml | "$kubectl" apply -f -
-# Pods that are not restricted are refused from now on.
+# From now on, pods that are not restricted are refused.
 "$kubectl" label --overwrite namespace "$namespace" pod-security.kubernetes.io/enforce=restricted
 
 echo "2/3 database ($mode)"
@@ -25,7 +25,7 @@ echo "2/3 database ($mode)"
 "$helm" upgrade --install shop-database "$here/database" -n "$namespace" -f "$values" ${HELM_ARGS-}
 if [ "$mode" = local ]; then
     "$kubectl" -n "$namespace" rollout status statefulset/postgres --timeout=300s
-    # The image runs it for an empty data directory only; again, it makes what is new, and keeps the rest.
+    # The image runs it only for an empty data directory. Run again, it creates what is new and keeps the rest.
     "$kubectl" -n "$namespace" exec postgres-0 -c postgres -- /docker-entrypoint-initdb.d/10-shop.sh
 else
     "$kubectl" -n "$namespace" wait --for=condition=Ready cluster.postgresql.cnpg.io/shop-database --timeout=900s

@@ -11,7 +11,7 @@ case ${1-} in
 esac
 
 "$helm" uninstall shop -n "$namespace" --ignore-not-found --wait
-# Jobs that failed are kept by Helm, for their logs.
+# Helm keeps failed Jobs, for their logs.
 "$kubectl" -n "$namespace" delete job -l app.kubernetes.io/part-of=outbox-shop --ignore-not-found
 if [ "${1-}" = --data ]; then
     "$helm" uninstall shop-database -n "$namespace" --ignore-not-found --wait

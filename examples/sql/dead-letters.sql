@@ -1,5 +1,5 @@
 -- Which events were given up, and why? In any publishing database.
--- Once the receiver is mended, redrive.sql sends them again.
+-- Once the receiver is fixed, redrive.sql sends them again.
 
 select subscription, event_id, event_type, aggregate_type || ' ' || aggregate_id as key, attempts,
        last_status as http, left(last_error, 80) as last_error,

@@ -1,8 +1,8 @@
 -- Emits an event by hand, as any program in any language may. In a publishing database:
 --     psql -f emit.sql
--- The event exists if and only if the transaction commits, and belongs beside the change it tells
--- of. This one has a type that nobody has subscribed to, so it disturbs no one; outbox.subscribe()
--- or `outbox-relay subscribe` would make someone hear it.
+-- The event exists if and only if the transaction commits, and belongs in the transaction of the change that it
+-- reports. This one has a type that nobody has subscribed to; outbox.subscribe() or `outbox-relay subscribe`
+-- would make someone receive it.
 
 begin;
 

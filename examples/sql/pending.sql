@@ -29,7 +29,7 @@ select e.subscription, e.id, e.event_type, e.aggregate_type || ' ' || e.aggregat
        join outbox.subscription s on s.name = e.subscription
        cross join relay
  where e.status in ('pending', 'retrying', 'blocked')
-   -- What is older is settled or parked: it need not be looked at.
+   -- Older events are settled or parked.
    and (e.status <> 'pending' or e.id > (select min(deep_floor) from outbox.subscription))
  order by e.id, e.subscription
  limit 50;

@@ -2,6 +2,8 @@
 #include "outbox-relay/cli/cli.h"
 #include "outbox-relay/cli/cli_help.h"
 #include "outbox-relay/cli/cli_man.h"
+#include "shared/base/choices.h"
+#include "shared/base/uuid.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -89,12 +91,7 @@ const char *cli_operand(const struct cli_arguments *arguments, int index)
 
 bool cli_check_event_id(const struct cli_arguments *arguments, const char *text)
 {
-    static const char pattern[] = "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx";
-    size_t i = 0;
-    while (text && pattern[i] &&
-           (pattern[i] == '-' ? text[i] == '-' : isxdigit((unsigned char)text[i])))
-        i++;
-    if (!text || (!pattern[i] && !text[i]))
+    if (!text || uuid_is_valid(text))
         return true;
     cli_complain(arguments, CLI_USAGE_ERROR, "the event id \"%s\" is not a UUID", text);
     return false;
@@ -102,36 +99,13 @@ bool cli_check_event_id(const struct cli_arguments *arguments, const char *text)
 
 /* Parsing */
 
-static bool is_choice(const char *choices, const char *text)
-{
-    size_t length = strlen(text);
-    for (const char *word = choices; word; word = strchr(word, '|') ? strchr(word, '|') + 1 : NULL)
-        if (strcspn(word, "|") == length && strncmp(word, text, length) == 0)
-            return true;
-    return false;
-}
-
-/* "a, b or c" of "a|b|c". */
-static void list_choices(const char *choices, char *text, size_t size)
-{
-    size_t used = 0;
-    text[0] = '\0';
-    for (const char *word = choices; *word && used < size;) {
-        size_t length = strcspn(word, "|");
-        const char *next = word + length + (word[length] == '|');
-        const char *between = !*next ? "" : strchr(next, '|') ? ", " : " or ";
-        used += (size_t)snprintf(text + used, size - used, "%.*s%s", (int)length, word, between);
-        word = next;
-    }
-}
-
 static int check_choice(
     const struct cli_command *command, const struct cli_option *option, const char *text)
 {
     char choices[256];
-    if (!option->choices || is_choice(option->choices, text))
+    if (!option->choices || choices_have(option->choices, text))
         return CLI_OK;
-    list_choices(option->choices, choices, sizeof choices);
+    choices_list(option->choices, choices, sizeof choices);
     return usage_error(command->name, "--%s must be %s, not \"%s\"", option->name, choices, text);
 }
 

@@ -48,7 +48,9 @@ static void print_cell(FILE *out, const char *text, int width, bool right)
         fprintf(out, "%*s", padding, "");
 }
 
-void cli_print_table(FILE *out, const PGresult *result, const char *empty)
+/* Headers are the columns' names, numbers stand to the right, control characters of values become
+ * '?'. No row: `empty`. */
+static void print_table(FILE *out, const PGresult *result, const char *empty)
 {
     int columns = PQnfields(result) < MAX_COLUMNS ? PQnfields(result) : MAX_COLUMNS;
     int rows = PQntuples(result);
@@ -97,7 +99,7 @@ int cli_print_query(const struct cli_arguments *arguments, PGconn *connection, c
     if (json)
         printf("%s\n", PQgetvalue(result, 0, 0));
     else
-        cli_print_table(stdout, result, empty);
+        print_table(stdout, result, empty);
     return CLI_OK;
 }
 

@@ -18,10 +18,6 @@
 #define CLI_OUTCOME(columns) \
     "select json_build_array(row_to_json(outcome)), outcome.* from (select " columns ") outcome"
 
-/* Prints the rows as a table: headers are the columns' names, numbers to the right, control
- * characters of values as '?'. No row: `empty`. */
-void cli_print_table(FILE *out, const PGresult *result, const char *empty);
-
 /* Runs `sql` and prints its rows as a table, or with --json as an array of objects. Returns a
  * cli_exit. */
 int cli_print_query(const struct cli_arguments *arguments, PGconn *connection, const char *sql,

@@ -4,6 +4,7 @@
 #include "outbox-relay/cli/emit_function.h"
 #include "shared/base/cleanup.h"
 
+#include "outbox-relay/base/locks.h"
 #include "shared/base/log.h"
 #include "shared/db/migrate.h"
 #include "shared/db/result.h"
@@ -75,7 +76,7 @@ static int check_schema(const struct cli_arguments *arguments, PGconn *connectio
  * lock of outbox.maintain(), which creates tables. */
 static PGresult *query_grant_roles(const struct cli_arguments *arguments, PGconn *connection)
 {
-    static const char lock[] = "select pg_advisory_xact_lock(1329747032, 3)";
+    static const char lock[] = "select pg_advisory_xact_lock(" MAINTENANCE_LOCK ")";
     if (!cli_begin(arguments, connection))
         return NULL;
     AUTO_RESULT PGresult *locked = cli_query(arguments, connection, lock, NULL, 0);

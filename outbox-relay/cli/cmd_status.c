@@ -1,4 +1,5 @@
 /* outbox-relay status: how far each subscription is, once or again and again. */
+#include "outbox-relay/base/locks.h"
 #include "outbox-relay/cli/cli_output.h"
 #include "outbox-relay/cli/commands.h"
 #include "shared/base/cleanup.h"
@@ -22,7 +23,7 @@ static const char STATUS_JSON_SQL[] =
 /* The lease is a lock of the relay's session, or in poll mode a row with an end. */
 #define IS_ACTIVE \
     "(valid_until > now() or exists (select from pg_locks where locktype = 'advisory'" \
-    " and (classid, objid, objsubid) = (1329747032, 2, 2) and granted" \
+    " and (classid, objid, objsubid) = (" LEASE_LOCK ", 2) and granted" \
     " and database = (select oid from pg_database where datname = current_database())))"
 
 static const char LEASE_SQL[] =

@@ -3,6 +3,7 @@
 #include "outbox-relay/cli/cli_db.h"
 #include "shared/base/cleanup.h"
 
+#include "outbox-relay/base/locks.h"
 #include "shared/db/migrate.h"
 #include "shared/db/result.h"
 
@@ -61,7 +62,7 @@ static bool run(const struct cli_arguments *arguments, PGconn *connection, const
 static int replace(const struct cli_arguments *arguments, PGconn *connection, const char *sql)
 {
     bool done = cli_begin(arguments, connection) &&
-                run(arguments, connection, "select pg_advisory_xact_lock(1329747032, 3)") &&
+                run(arguments, connection, "select pg_advisory_xact_lock(" MAINTENANCE_LOCK ")") &&
                 run(arguments, connection, sql) && cli_commit(arguments, connection);
     return done ? CLI_OK : CLI_FAILED;
 }

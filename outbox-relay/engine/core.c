@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define REMIND_US INT64_C(600000000)
 #define SMALLEST_SHARE ((size_t)256 * 1024)
 
 static const char *state_name(enum source_state state)
@@ -65,6 +66,39 @@ void source_unit_failed(struct source *source, const char *sqlstate)
     snprintf(text, sizeof(text), "the database refused a statement: %s (SQLSTATE %s)",
         source->failure.refusal, sqlstate);
     source_fail_by(source, sqlstate, text);
+}
+
+void source_unit_vital(void *context, const char *sqlstate)
+{
+    if (sqlstate)
+        source_unit_failed(context, sqlstate);
+}
+
+/* The place of a unit among those that were told, or the one that was told the longest ago. */
+static struct told_unit *told_place(struct source *source, const char *unit)
+{
+    struct told_unit *oldest = source->told_units;
+    for (struct told_unit *each = oldest; each < source->told_units + TOLD_UNITS; each++) {
+        if (each->unit && strcmp(each->unit, unit) == 0)
+            return each;
+        if (each->at_us < oldest->at_us)
+            oldest = each;
+    }
+    return oldest;
+}
+
+void source_unit_tell(struct source *source, const char *unit, const char *sqlstate)
+{
+    struct told_unit *told = told_place(source, unit);
+    int64_t now = loop_now(source->loop);
+    bool again = told->unit && strcmp(told->unit, unit) == 0;
+    if (source->failure.reason || source->state == SOURCE_STOPPING ||
+        (again && now - told->at_us < REMIND_US))
+        return; /* the end of the connection has a line of its own */
+    log_warn("a statement failed, it is tried again", LOG_TEXT("source", source->name),
+        LOG_TEXT("statement", unit), LOG_TEXT("error", source->failure.refusal),
+        LOG_TEXT("sqlstate", sqlstate));
+    *told = (struct told_unit){.unit = unit, .at_us = now};
 }
 
 void source_works(struct source *source)

@@ -16,6 +16,15 @@ void source_fail(struct source *source, const char *reason);
 void source_fail_by(struct source *source, const char *sqlstate, const char *reason);
 /* The same: a unit of statements has failed. */
 void source_unit_failed(struct source *source, const char *sqlstate);
+/* The three things that the failure of a unit can mean; every pg_commit() names one, or has a
+ * callback of its own that does. With these, `context` is the source and there is nothing else to
+ * be done. */
+/* What is in memory rests on it: the source gives up the lease and begins anew. */
+void source_unit_vital(void *context, const char *sqlstate);
+/* It is tried again by whoever sent it: told in the log, at most once in ten minutes for each unit.
+ * `unit` is a literal that names it for people. */
+void source_unit_tell(struct source *source, const char *unit, const char *sqlstate);
+
 /* All is well: should it fail again, it connects at once. */
 void source_works(struct source *source);
 

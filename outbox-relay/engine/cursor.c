@@ -40,7 +40,7 @@ struct snapshot *snapshot_parse(const char *text)
     return snapshot;
 }
 
-struct snapshot *snapshot_ref(struct snapshot *snapshot)
+static struct snapshot *snapshot_ref(struct snapshot *snapshot)
 {
     if (snapshot)
         snapshot->refs++;

@@ -21,7 +21,6 @@ struct snapshot {
 
 /* Parses "xmin:xmax:xip,…". NULL: malformed or out of memory. The caller owns one reference. */
 struct snapshot *snapshot_parse(const char *text);
-struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot); /* accepts NULL */
 
 /* Settled: id <= position and visible in snapshot; and, while late events are caught up in parts,

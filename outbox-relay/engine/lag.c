@@ -54,6 +54,13 @@ static void on_first_unread(void *context, PGresult *take_result)
     }
 }
 
+/* The next turn asks again. */
+static void on_watched(void *context, const char *sqlstate)
+{
+    if (sqlstate)
+        source_unit_tell(context, "newest_id", sqlstate);
+}
+
 static void on_timer(void *context)
 {
     struct source *source = context;
@@ -67,7 +74,7 @@ static void on_timer(void *context)
         const char *values[] = {s->name, number_text(s->settled.position, position)};
         pg_send(source->work, &FIRST_UNREAD, values, on_first_unread, source);
     }
-    pg_commit(source->work, NULL, NULL);
+    pg_commit(source->work, on_watched, source);
 }
 
 void lag_watch(struct source *source)

@@ -106,7 +106,7 @@ static void write_webhook_id(const struct lane *lane, char id[64])
 {
     if (lane->subscription->row.batch_size == 1) {
         uuid_write(lane->sending->event->uuid, id);
-        id[36] = '\0';
+        id[UUID_LENGTH] = '\0';
         return;
     }
     uint64_t hash = HASH_START;
@@ -114,6 +114,8 @@ static void write_webhook_id(const struct lane *lane, char id[64])
         hash = hash_bytes(hash, item->event->uuid, sizeof(item->event->uuid));
     snprintf(id, 64, "batch_%016" PRIx64 "_%zu", hash, lane->sending_count);
 }
+
+static void kick(struct lane *lane);
 
 static void on_answer(void *context, const struct response *response)
 {
@@ -127,7 +129,7 @@ static void on_answer(void *context, const struct response *response)
         answer_apply(lane, response);
     if (lane->for_parked)
         parked_retry_answered(s);
-    lane_kick(lane);
+    kick(lane);
 }
 
 static int start_request(struct lane *lane)
@@ -162,7 +164,8 @@ static int start_request(struct lane *lane)
         });
 }
 
-void lane_kick(struct lane *lane)
+/* Starts the next request when there is something to send and it may be sent. */
+static void kick(struct lane *lane)
 {
     struct subscription *s = lane->subscription;
     if (lane->in_flight || !lane_has_work(lane) || !may_send(s) || !subscription_may_send_more(s))
@@ -195,5 +198,5 @@ void lanes_kick(struct subscription *s)
 {
     int first = s->answer.next_probe % s->lanes.count;
     for (int i = 0; i < s->lanes.count; i++)
-        lane_kick(&s->lanes.list[(first + i) % s->lanes.count]);
+        kick(&s->lanes.list[(first + i) % s->lanes.count]);
 }

@@ -4,10 +4,8 @@
 
 #include "outbox-relay/engine/core.h"
 
-/* Starts the next request when there is something to send and it may be sent. */
-void lane_kick(struct lane *lane);
-
-/* Kicks all lanes; while the endpoint is on trial only until one request is under way. */
+/* In every lane, starts the next request when there is something to send and it may be sent; while
+ * the endpoint is on trial only until one request is under way. */
 void lanes_kick(struct subscription *subscription);
 
 /* Ends what is in flight, without an answer; its events stay queued. */

@@ -121,7 +121,7 @@ static void on_lock_done(void *context, const char *sqlstate)
     /* First listen, then everything that reads. */
     pg_send(source->session, &LISTEN_EVENTS, NULL, NULL, NULL);
     pg_send(source->session, &LISTEN_CONTROL, NULL, NULL, NULL);
-    pg_commit(source->session, NULL, NULL);
+    pg_commit(source->session, source_unit_vital, source);
     pg_send(source->session, &ELECT, values, on_elected, source);
     pg_commit(source->session, on_elect_done, source);
 }

@@ -1,5 +1,6 @@
 /* See parked_count.h. */
 #include "outbox-relay/engine/parked_count.h"
+#include "outbox-relay/engine/core.h"
 #include "outbox-relay/engine/statements.h"
 #include "shared/db/result.h"
 
@@ -38,11 +39,19 @@ static void on_counts(void *context, PGresult *take_result)
     pthread_mutex_unlock(&metrics->lock);
 }
 
+static void on_counted(void *context, const char *sqlstate)
+{
+    if (!sqlstate)
+        return;
+    source_unit_tell(context, "load_counts", sqlstate);
+    parked_count_soon(context);
+}
+
 static void on_timer(void *context)
 {
     struct source *source = context;
     pg_send(source->work, &LOAD_COUNTS, NULL, on_counts, source);
-    pg_commit(source->work, NULL, NULL);
+    pg_commit(source->work, on_counted, source);
 }
 
 void parked_count_soon(struct source *source)

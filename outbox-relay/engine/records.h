@@ -180,6 +180,13 @@ struct wants {
     bool reload; /* the subscriptions have changed, or may have */
 };
 
+/* Failures of units that stop nothing, told in the log from time to time. */
+#define TOLD_UNITS 8
+struct told_unit {
+    const char *unit; /* a literal */
+    int64_t at_us;
+};
+
 struct failure {
     char *reason;      /* what ended the current attempt; handled in the next turn */
     char sqlstate[6];  /* of the error of the server that did; "": not known, or none */
@@ -198,7 +205,8 @@ enum wake_state {
 struct wake {
     enum wake_state state;
     int idle_reads;   /* in a row */
-    int refusals;     /* of the sleep lock, in a row */
+    int refusals;     /* of the sleep lock, in a row: an emitter was in flight */
+    int failures;     /* to ask for it, in a row: the server had an error */
     int pace;         /* reads in a row that brought a few events, counted up to a limit */
     bool tick_locked; /* the tick under way began with the lock held */
     struct timer timer;
@@ -262,6 +270,7 @@ struct source {
 
     enum source_state state;
     struct failure failure;
+    struct told_unit told_units[TOLD_UNITS];
     struct wants wants;
     int64_t epoch; /* 0: not elected */
     char epoch_text[24];

@@ -214,10 +214,10 @@ static void on_loaded(void *context, const char *sqlstate)
     struct source *source = context;
     struct loaded *loaded = source->reload.loaded;
     source->reload.in_flight = false;
-    if (sqlstate) {
+    if (sqlstate)
         source_unit_failed(source, sqlstate);
+    if (source->failure.reason)
         return;
-    }
     apply_subscriptions(source, loaded->subscriptions);
     if (!source->failure.reason) {
         apply_secrets(source, loaded->secrets);
@@ -243,7 +243,7 @@ void reload_start(struct source *source)
     clear(source->reload.loaded);
     if (source->state == SOURCE_LOADING) {
         pg_send(source->work, &REBASE, NULL, on_rebased, source);
-        pg_commit(source->work, NULL, NULL);
+        pg_commit(source->work, source_unit_vital, source); /* no cursor is used without it */
     }
     pg_send(source->work, &LOAD_SUBSCRIPTIONS, NULL, on_subscriptions, source->reload.loaded);
     pg_send(source->work, &LOAD_SECRETS, NULL, on_secrets, source->reload.loaded);

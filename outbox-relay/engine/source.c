@@ -20,10 +20,10 @@
 #include "outbox-relay/event/cloudevent.h"
 #include "outbox-relay/http/transport.h"
 #include "shared/base/log.h"
+#include "shared/base/random.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 
 #define US_PER_MS INT64_C(1000)
 
@@ -223,10 +223,7 @@ int source_new(const char *name, const char *conninfo, const struct relay_settin
     struct source *source = calloc(1, sizeof(*source));
     if (!source)
         return -ENOMEM;
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    source->random =
-        (uint64_t)now.tv_nsec ^ (uint64_t)now.tv_sec << 30 ^ (uint64_t)(uintptr_t)source;
+    random_bytes(&source->random, sizeof(source->random));
     source->settings = settings;
     source->events = &EVENTS;
     source->polling = strcmp(settings->wake, "poll") == 0;

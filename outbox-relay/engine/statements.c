@@ -1,5 +1,6 @@
 /* Every SQL statement of the engine; see statements.h. */
 #include "outbox-relay/engine/statements.h"
+#include "outbox-relay/base/locks.h"
 
 /* In the order of enum event_column in read_result.h. */
 #define EVENT_COLUMN_LIST \
@@ -290,10 +291,6 @@ const struct pg_statement LOAD_COUNTS = {
 
 /* Lease and wake-up ------------------------------------------------------------------------------
  */
-
-/* The numbers are explained in sql/outbox/002_emit.sql. */
-#define WAKE_LOCK "1329747032, 1"
-#define LEASE_LOCK "1329747032, 2"
 
 const struct pg_statement TRY_LEASE_LOCK = {
     .name = "try_lease_lock", .sql = "select pg_try_advisory_lock(" LEASE_LOCK ")"};

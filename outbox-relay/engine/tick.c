@@ -190,6 +190,13 @@ static void send_fresh(struct tick *tick, struct tick_part *part)
     pg_send(tick->source->work, &READ_NEW, values, on_fresh, part);
 }
 
+/* Without it the next reads look further back; the next one is sent with them. */
+static void on_mark_done(void *context, const char *sqlstate)
+{
+    if (sqlstate)
+        source_unit_tell(context, "take_mark", sqlstate);
+}
+
 static void send_mark(struct source *source)
 {
     const struct marks *marks = &source->marks;
@@ -199,7 +206,7 @@ static void send_mark(struct source *source)
     char position[NUMBER_SIZE];
     const char *values[] = {number_text(source->last_id, position)};
     pg_send(source->work, &TAKE_MARK, values, cursor_store_on_mark, source);
-    pg_commit(source->work, NULL, NULL);
+    pg_commit(source->work, on_mark_done, source);
 }
 
 static void send_tick(struct tick *tick)

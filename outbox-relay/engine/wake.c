@@ -50,7 +50,7 @@ static void fall_asleep(struct source *source)
 static void wake_up(struct source *source)
 {
     pg_send(source->session, &UNLOCK_SLEEP, NULL, NULL, NULL);
-    pg_commit(source->session, NULL, NULL);
+    pg_commit(source->session, source_unit_vital, source);
     set_state(source, WAKE_AWAKE);
 }
 
@@ -73,11 +73,30 @@ static void on_sleep_lock(void *context, PGresult *take_result)
     wait_us(source, wait < LONGEST_WAIT_US ? wait : LONGEST_WAIT_US);
 }
 
+/* Without the lock nobody would wake it: it stays awake, and reads less and less often until it can
+ * be had. */
+static void on_sleep_lock_done(void *context, const char *sqlstate)
+{
+    struct source *source = context;
+    struct wake *wake = &source->wake;
+    if (!sqlstate) {
+        wake->failures = 0;
+        return;
+    }
+    source_unit_tell(source, "try_sleep_lock", sqlstate);
+    if (wake->state != WAKE_LOCKING)
+        return;
+    int64_t longest = source->settings->safety_poll_ms * US_PER_MS;
+    int64_t wait = IDLE_WAIT_US << (wake->failures < 20 ? wake->failures++ : 20);
+    set_state(source, WAKE_AWAKE);
+    wait_us(source, wait < longest ? wait : longest);
+}
+
 static void try_to_sleep(struct source *source)
 {
     set_state(source, WAKE_LOCKING);
     pg_send(source->session, &TRY_SLEEP_LOCK, NULL, on_sleep_lock, source);
-    pg_commit(source->session, NULL, NULL);
+    pg_commit(source->session, on_sleep_lock_done, source);
 }
 
 static void after_empty_tick(struct source *source)

@@ -50,16 +50,6 @@ struct pg *pg_new(struct loop *loop, const struct pg_settings *settings)
     return pg;
 }
 
-bool pg_is_open(const struct pg *pg)
-{
-    return pg->connection != NULL;
-}
-
-size_t pg_pending(const struct pg *pg)
-{
-    return pg->pending;
-}
-
 int64_t pg_pending_since(const struct pg *pg)
 {
     for (const struct expected *entry = pg->head; entry; entry = entry->next)
@@ -220,8 +210,7 @@ void pg_commit(struct pg *pg, void (*on_done)(void *context, const char *sqlstat
     if (is_usable(pg) && !PQpipelineSync(pg->connection))
         break_off(pg);
     if (!is_usable(pg)) {
-        if (on_done)
-            on_done(context, CONNECTION_LOST);
+        on_done(context, CONNECTION_LOST);
         return;
     }
     struct expected *entry = expect(pg);
@@ -263,8 +252,7 @@ static void finish_unit(struct pg *pg, const struct expected *entry)
     memcpy(sqlstate, pg->sqlstate, sizeof(sqlstate));
     pg->sqlstate[0] = '\0';
     pg->pending--;
-    if (entry->on_done)
-        entry->on_done(entry->context, sqlstate[0] ? sqlstate : NULL);
+    entry->on_done(entry->context, sqlstate[0] ? sqlstate : NULL);
 }
 
 /* Hands one result to whom it belongs. A statement's result is followed by NULL, a sync's is not.

@@ -42,7 +42,6 @@ void pg_free(struct pg *pg);
 MUST_CHECK int pg_open(struct pg *pg);
 /* Closes without a callback; what is queued is dropped. */
 void pg_close(struct pg *pg);
-bool pg_is_open(const struct pg *pg);
 
 /* Takes a result: it is the callback's to PQclear. NULL is given when the connection is closed
  * before an answer came (not on pg_free). */
@@ -53,14 +52,13 @@ typedef void pg_on_result(void *context, PGresult *take_result);
 void pg_send(struct pg *pg, const struct pg_statement *statement, const char *const *values,
     pg_on_result *on_result, void *context);
 
-/* Ends the unit and sends it. `on_done`, which may be NULL, gets the SQLSTATE of the unit's first
- * error (08006 when the connection is closed before the answer; not on pg_free), or NULL when it is
- * committed. */
-void pg_commit(struct pg *pg, void (*on_done)(void *context, const char *sqlstate), void *context);
+/* Ends the unit and sends it. `on_done`, which says what a failure means, gets the SQLSTATE of the
+ * unit's first error (08006 when the connection is closed before the answer; not on pg_free), or
+ * NULL when it is committed. */
+void pg_commit(struct pg *pg, void (*on_done)(void *context, const char *sqlstate), void *context)
+    __attribute__((nonnull(2)));
 
-/* Units that have been sent and not been answered. */
-size_t pg_pending(const struct pg *pg);
-/* When the oldest of them was sent (loop_now()); 0 when there is none. */
+/* When the oldest unit that has not been answered was sent (loop_now()); 0 when there is none. */
 int64_t pg_pending_since(const struct pg *pg);
 
 #endif

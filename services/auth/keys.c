@@ -8,6 +8,7 @@
 #include "shared/base/log.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
@@ -52,10 +53,13 @@ static struct db_pool *pool;
 static struct auth *auth;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t stop_asked; /* clock_wait */
+static pthread_cond_t stop_asked; /* for clock_wait */
 static pthread_t thread;
-static bool stopping;                        /* under lock */
-static char *signer_kid, *signer_pem, *jwks; /* under lock; NULL until loaded */
+static bool stopping; /* under lock */
+
+/* Under lock; NULL until loaded. */
+static char *signer_kid, *jwks;
+static EVP_PKEY *signer_key;
 
 struct new_key {
     struct rsa_key rsa;
@@ -107,28 +111,28 @@ static int load(PGresult **ret_row)
         pool, &LOAD, DB_PARAMS(DB_INT(auth_service_settings.key_rotation_days)), ret_row);
 }
 
-/* Takes the texts of the row in use, when there is a key. */
+/* Takes what the row holds in use, when there is a key. */
 static int install(const PGresult *row)
 {
     if (!db_text(row, 0, 1))
         return -ENOTCONN;
     char *new_jwks = strdup(db_text(row, 0, 0));
     char *new_kid = strdup(db_text(row, 0, 1));
-    char *new_pem = strdup(db_text(row, 0, 2));
+    EVP_PKEY *new_key = rsa_key_read(db_text(row, 0, 2));
     secret_wipe(db_text(row, 0, 2));
-    if (!new_jwks || !new_kid || !new_pem || auth_set_jwks(auth, new_jwks) < 0) {
+    if (!new_jwks || !new_kid || !new_key || auth_set_jwks(auth, new_jwks) < 0) {
         free(new_jwks);
         free(new_kid);
-        secret_free(new_pem);
+        EVP_PKEY_free(new_key);
         return -EIO;
     }
     pthread_mutex_lock(&lock);
     free(jwks);
     free(signer_kid);
-    secret_free(signer_pem);
+    EVP_PKEY_free(signer_key);
     jwks = new_jwks;
     signer_kid = new_kid;
-    signer_pem = new_pem;
+    signer_key = new_key;
     pthread_mutex_unlock(&lock);
     return 0;
 }
@@ -213,24 +217,23 @@ void keys_stop(void)
     pthread_join(thread, NULL);
     free(jwks);
     free(signer_kid);
-    secret_free(signer_pem);
-    jwks = signer_kid = signer_pem = NULL;
+    EVP_PKEY_free(signer_key);
+    jwks = signer_kid = NULL;
+    signer_key = NULL;
 }
 
-int keys_signer(char **ret_kid, char **ret_pem)
+int keys_signer(char **ret_kid, EVP_PKEY **ret_key)
 {
     pthread_mutex_lock(&lock);
-    bool loaded = signer_pem;
-    char *kid = loaded ? strdup(signer_kid) : NULL;
-    char *pem = loaded ? strdup(signer_pem) : NULL;
+    EVP_PKEY *key = signer_key;
+    char *kid = key ? strdup(signer_kid) : NULL;
+    if (kid)
+        EVP_PKEY_up_ref(key);
     pthread_mutex_unlock(&lock);
-    if (!kid || !pem) {
-        free(kid);
-        secret_free(pem);
-        return loaded ? -ENOMEM : -ENOTCONN;
-    }
+    if (!kid)
+        return key ? -ENOMEM : -ENOTCONN;
     *ret_kid = kid;
-    *ret_pem = pem;
+    *ret_key = key;
     return 0;
 }
 

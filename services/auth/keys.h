@@ -7,6 +7,8 @@
 #include "shared/db/db.h"
 #include "shared/http/auth.h"
 
+struct evp_pkey_st; /* OpenSSL's EVP_PKEY */
+
 /* Where the keys are and who checks tokens by them. Call first, once. Both are borrowed. */
 void keys_configure(struct db_pool *pool, struct auth *auth);
 
@@ -21,9 +23,9 @@ MUST_CHECK int keys_start(void);
 /* Stops and joins the thread, and wipes the keys. */
 void keys_stop(void);
 
-/* Copies the key that signs now: *ret_kid to free, *ret_pem to secret_free (secret.h). -ENOTCONN:
- * there is none yet, -ENOMEM. */
-MUST_CHECK int keys_signer(char **ret_kid, char **ret_pem);
+/* The key that signs now: *ret_kid to free, *ret_key to EVP_PKEY_free. -ENOTCONN: there is none
+ * yet, -ENOMEM. */
+MUST_CHECK int keys_signer(char **ret_kid, struct evp_pkey_st **ret_key);
 
 /* Copies the JWKS document, to free. Errors as above. */
 MUST_CHECK int keys_jwks(char **ret_jwks);

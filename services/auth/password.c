@@ -4,10 +4,10 @@
 #include "shared/base/base64.h"
 #include "shared/base/clock.h"
 #include "shared/base/metrics.h"
+#include "shared/base/sha256.h"
 
 #include <argon2.h>
 #include <errno.h>
-#include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <semaphore.h>
 #include <stdio.h>
@@ -31,11 +31,7 @@ static int from_argon2(int error)
 /* Waits for a turn to compute. */
 static int turn_begin(void)
 {
-    int64_t until_ms = clock_ms() + current.wait_ms;
-    const struct timespec until = {
-        .tv_sec = until_ms / 1000,
-        .tv_nsec = until_ms % 1000 * 1000000,
-    };
+    const struct timespec until = clock_timespec(clock_ms() + current.wait_ms);
     while (sem_clockwait(&turns, CLOCK_MONOTONIC, &until) != 0) {
         if (errno == EINTR)
             continue;
@@ -93,10 +89,10 @@ bool password_hash_outdated(const char *hash)
 int password_slow_digest(const void *data, size_t length, const char *context,
     unsigned char ret_digest[PASSWORD_DIGEST_SIZE])
 {
-    unsigned char salt[EVP_MAX_MD_SIZE];
-    if (EVP_Digest(context, strlen(context), salt, NULL, EVP_sha256(), NULL) != 1)
-        return -EIO;
-    int error = turn_begin();
+    unsigned char salt[SHA256_SIZE];
+    int error = sha256(context, strlen(context), salt);
+    if (error == 0)
+        error = turn_begin();
     if (error < 0)
         return error;
     unsigned char digest[PASSWORD_DIGEST_SIZE] = {0};

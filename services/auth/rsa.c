@@ -3,6 +3,7 @@
 
 #include "services/auth/secret.h"
 #include "shared/base/base64.h"
+#include "shared/base/sha256.h"
 
 #include <errno.h>
 #include <openssl/bio.h>
@@ -16,8 +17,8 @@
 
 #define KEY_BITS 2048
 
-/* base64url without padding; the caller frees it. NULL: out of memory. */
-static char *base64url(const unsigned char *bytes, size_t length)
+/* In base64url; the caller frees it. NULL: out of memory. */
+static char *encode(const unsigned char *bytes, size_t length)
 {
     char *text = malloc(BASE64_ENCODED_SIZE(length));
     if (text)
@@ -33,7 +34,7 @@ static char *key_parameter(const EVP_PKEY *pkey, const char *name)
     char *text = NULL;
     if (EVP_PKEY_get_bn_param(pkey, name, &number) == 1 &&
         BN_num_bytes(number) <= (int)sizeof(bytes))
-        text = base64url(bytes, (size_t)BN_bn2bin(number, bytes));
+        text = encode(bytes, (size_t)BN_bn2bin(number, bytes));
     BN_free(number);
     return text;
 }
@@ -59,11 +60,10 @@ static char *thumbprint(const char *n, const char *e)
         canonical = NULL;
         return NULL;
     }
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    if (EVP_Digest(canonical, strlen(canonical), digest, &length, EVP_sha256(), NULL) != 1)
+    unsigned char digest[SHA256_SIZE];
+    if (sha256(canonical, strlen(canonical), digest) < 0)
         return NULL;
-    return base64url(digest, length);
+    return encode(digest, sizeof(digest));
 }
 
 /* Fills `key`, which the caller releases in any case. */
@@ -101,6 +101,14 @@ int rsa_key_generate(struct rsa_key *ret_key)
     }
     *ret_key = key;
     return 0;
+}
+
+EVP_PKEY *rsa_key_read(const char *private_pem)
+{
+    BIO *bio = BIO_new_mem_buf(private_pem, -1);
+    EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+    BIO_free(bio);
+    return key;
 }
 
 void rsa_key_release(struct rsa_key *key)

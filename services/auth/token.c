@@ -3,72 +3,51 @@
 
 #include "services/auth/keys.h"
 #include "services/auth/replies.h"
-#include "services/auth/secret.h"
 #include "services/auth/settings.h"
+#include "shared/base/json.h"
+#include "shared/http/jws.h"
 #include "shared/service/service.h"
 
 #include <errno.h>
-#include <jwt.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
 #include <stdio.h>
-#include <string.h>
 #include <time.h>
 
-/* Returns 0 or a positive errno, as libjwt does. */
-static int add_claims(
-    jwt_t *jwt, const struct credential *credential, int64_t issued_at, int64_t expires_at)
+static char *header_text(const char *kid)
 {
-    char subject[24];
-    int error;
-
-    snprintf(subject, sizeof(subject), "%lld", (long long)credential->id);
-    error = jwt_add_grant(jwt, "sub", subject);
-    if (error == 0)
-        error = jwt_add_grant(jwt, "iss", service_jwt_issuer());
-    if (error == 0)
-        error = jwt_add_grant(jwt, "aud", service_jwt_audience());
-    if (error == 0)
-        error = jwt_add_grant_int(jwt, "iat", issued_at);
-    if (error == 0)
-        error = jwt_add_grant_int(jwt, "exp", expires_at);
-    if (error == 0)
-        error = jwt_add_grant_int(jwt, "auth_id", credential->id);
-    if (error == 0)
-        error = jwt_add_grant(jwt, "auth_username", credential->username);
-    if (error == 0)
-        error = jwt_add_grant(jwt, "auth_role", credential->role);
-    return error;
+    AUTO_JSON json_t *header =
+        json_pack("{s:s, s:s, s:s}", "alg", "RS256", "typ", "JWT", "kid", kid);
+    return header ? json_dumps(header, JSON_COMPACT) : NULL;
 }
 
-static int sign(jwt_t *jwt, char **ret_token)
+static char *claims_text(const struct credential *credential, int64_t issued_at, int64_t expires_at)
 {
-    char *kid, *pem, *token;
-    int error, ret = keys_signer(&kid, &pem);
-
-    if (ret < 0)
-        return ret;
-    error = jwt_add_header(jwt, "kid", kid);
-    if (error == 0)
-        error = jwt_set_alg(jwt, JWT_ALG_RS256, (const unsigned char *)pem, (int)strlen(pem));
-    token = error == 0 ? jwt_encode_str(jwt) : NULL;
-    free(kid);
-    secret_free(pem);
-    if (token == NULL)
-        return -EIO;
-    *ret_token = token;
-    return 0;
+    char subject[24];
+    snprintf(subject, sizeof(subject), "%" PRId64, credential->id);
+    AUTO_JSON json_t *claims = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s}", "sub", subject,
+        "iss", service_jwt_issuer(), "aud", service_jwt_audience(), "iat", (json_int_t)issued_at,
+        "exp", (json_int_t)expires_at, "auth_id", (json_int_t)credential->id, "auth_username",
+        credential->username, "auth_role", credential->role);
+    return claims ? json_dumps(claims, JSON_COMPACT) : NULL;
 }
 
 static int make_token(
     const struct credential *credential, int64_t issued_at, int64_t expires_at, char **ret_token)
 {
-    jwt_t *jwt;
-    int ret;
-
-    if (jwt_new(&jwt) != 0)
-        return -ENOMEM;
-    ret = add_claims(jwt, credential, issued_at, expires_at) == 0 ? sign(jwt, ret_token) : -EIO;
-    jwt_free(jwt);
-    return ret;
+    AUTO_FREE char *kid = NULL;
+    EVP_PKEY *key = NULL;
+    int error = keys_signer(&kid, &key);
+    if (error < 0)
+        return error;
+    AUTO_FREE char *header = header_text(kid);
+    AUTO_FREE char *claims = claims_text(credential, issued_at, expires_at);
+    char *token = header && claims ? jws_sign_rs256(header, claims, key) : NULL;
+    EVP_PKEY_free(key);
+    if (!token)
+        return -EIO;
+    *ret_token = token;
+    return 0;
 }
 
 int token_reply(struct http_request *request, const struct credential *credential)
@@ -79,12 +58,11 @@ int token_reply(struct http_request *request, const struct credential *credentia
     int64_t issued_at = now > credential->tokens_from_s ? now : credential->tokens_from_s;
     int64_t expires_at = now + auth_service_settings.jwt_ttl_s;
     AUTO_FREE char *token = NULL;
+    int error = make_token(credential, issued_at, expires_at, &token);
+    if (error < 0)
+        return reply_failure(request, error);
     char expire[32];
     struct tm utc;
-    int ret = make_token(credential, issued_at, expires_at, &token);
-
-    if (ret < 0)
-        return reply_failure(request, ret);
     strftime(expire, sizeof(expire), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&expires_at, &utc));
     http_reply_header(request, "Cache-Control", "no-store");
     return http_reply_json(

@@ -1,8 +1,6 @@
 /* The clocks, and condition variables that wait by the monotonic one. */
 #include "shared/base/clock.h"
 
-#include <time.h>
-
 static int64_t read_us(clockid_t clock)
 {
     struct timespec now;
@@ -30,6 +28,11 @@ int64_t clock_ms(void)
     return clock_us() / 1000;
 }
 
+struct timespec clock_timespec(int64_t ms)
+{
+    return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+}
+
 void clock_condition_init(pthread_cond_t *condition)
 {
     pthread_condattr_t attributes;
@@ -41,6 +44,6 @@ void clock_condition_init(pthread_cond_t *condition)
 
 int clock_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t until_ms)
 {
-    const struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    const struct timespec until = clock_timespec(until_ms);
     return pthread_cond_timedwait(condition, lock, &until);
 }

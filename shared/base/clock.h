@@ -4,11 +4,15 @@
 
 #include <pthread.h>
 #include <stdint.h>
+#include <time.h>
 
 int64_t clock_us(void);      /* microseconds since some moment in the past: CLOCK_MONOTONIC */
 int64_t clock_ms(void);      /* milliseconds since the same */
 int64_t clock_boot_us(void); /* the same, with the time that the machine was suspended */
 int64_t clock_unix_us(void); /* since 1970, as the machine is set */
+
+/* A moment of clock_ms(), for functions that wait until a time of CLOCK_MONOTONIC. */
+struct timespec clock_timespec(int64_t ms);
 
 /* A condition variable for clock_wait; to be destroyed by pthread_cond_destroy. */
 void clock_condition_init(pthread_cond_t *condition);

@@ -61,16 +61,6 @@ void log_context_clear(void)
     log_context_set(NULL, NULL);
 }
 
-const char *log_context_request_id(void)
-{
-    return context_request_id;
-}
-
-const char *log_context_traceparent(void)
-{
-    return context_traceparent;
-}
-
 static size_t line_room(const struct line *line)
 {
     return sizeof line->text - LINE_TAIL - line->length;

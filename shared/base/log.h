@@ -35,8 +35,6 @@ int log_level_parse(const char *text, enum log_level *ret_level);
  * The strings are borrowed until log_context_clear(). Either may be NULL. */
 void log_context_set(const char *request_id, const char *traceparent);
 void log_context_clear(void);
-const char *log_context_request_id(void);  /* NULL when none */
-const char *log_context_traceparent(void); /* NULL when none */
 
 /* Whether lines of this level are written. */
 bool log_is_on(enum log_level level);

@@ -1,5 +1,6 @@
 /* Settings from the environment by a table. */
 #include "shared/base/settings.h"
+#include "shared/base/choices.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,25 +47,14 @@ static int keep_text(
     return 0;
 }
 
-static bool is_choice(const char *choices, const char *text)
-{
-    size_t length = strlen(text);
-    for (const char *word = choices; word; word = strchr(word, '|')) {
-        if (*word == '|')
-            word++;
-        if (strcspn(word, "|") == length && strncmp(word, text, length) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int load_text(
     const struct setting *setting, void *target, const char *text, char **ret_error)
 {
-    if (setting->choices && !is_choice(setting->choices, text))
-        return fail(
-            ret_error, "%s: \"%s\" is not one of %s", setting->name, text, setting->choices);
-    return keep_text(setting, target, text, ret_error);
+    char choices[256];
+    if (!setting->choices || choices_have(setting->choices, text))
+        return keep_text(setting, target, text, ret_error);
+    choices_list(setting->choices, choices, sizeof choices);
+    return fail(ret_error, "%s must be %s, not \"%s\"", setting->name, choices, text);
 }
 
 static int load_int(const struct setting *setting, void *target, const char *text, char **ret_error)
@@ -74,9 +64,10 @@ static int load_int(const struct setting *setting, void *target, const char *tex
     long long value = strtoll(text, &end, 10);
     bool starts_well = *text == '-' || (*text >= '0' && *text <= '9');
     if (errno || *end || !starts_well || value < setting->min || value > setting->max)
-        return fail(ret_error, "%s: \"%s\" is not an integer from %" PRId64 " to %" PRId64 "%s%s",
-            setting->name, text, setting->min, setting->max, setting->unit ? " " : "",
-            setting->unit ? setting->unit : "");
+        return fail(ret_error,
+            "%s must be an integer from %" PRId64 " to %" PRId64 "%s%s, not \"%s\"", setting->name,
+            setting->min, setting->max, setting->unit ? " " : "",
+            setting->unit ? setting->unit : "", text);
     *(int64_t *)(void *)((char *)target + setting->offset) = value;
     return 0;
 }
@@ -86,7 +77,7 @@ static int load_bool(
 {
     bool yes = strcmp(text, "true") == 0;
     if (!yes && strcmp(text, "false") != 0)
-        return fail(ret_error, "%s: \"%s\" is neither true nor false", setting->name, text);
+        return fail(ret_error, "%s must be true or false, not \"%s\"", setting->name, text);
     *(bool *)((char *)target + setting->offset) = yes;
     return 0;
 }

@@ -7,13 +7,11 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
-#include <openssl/rand.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
 
 #define SECRET_PREFIX "whsec_"
-#define SECRET_BYTES 32
 #define KEY_MIN 24
 #define DIGEST_SIZE 32
 #define VERSION_PREFIX "v1,"
@@ -36,21 +34,6 @@ int webhook_key_parse(const char *text, struct webhook_key *ret_key)
     *ret_key = key;
     OPENSSL_cleanse(&key, sizeof(key));
     return 0;
-}
-
-char *webhook_secret_new(void)
-{
-    unsigned char bytes[SECRET_BYTES];
-    size_t prefix = strlen(SECRET_PREFIX);
-    char *text = malloc(prefix + BASE64_ENCODED_SIZE(sizeof(bytes)));
-    if (!text || RAND_bytes(bytes, sizeof(bytes)) != 1) {
-        free(text);
-        return NULL;
-    }
-    memcpy(text, SECRET_PREFIX, prefix);
-    base64_encode(bytes, sizeof(bytes), text + prefix);
-    OPENSSL_cleanse(bytes, sizeof(bytes));
-    return text;
 }
 
 /* HMAC -------------------------------------------------------------------------------------------

@@ -22,10 +22,6 @@ struct webhook_key {
 /* Parses "whsec_…". Returns 0 or -EINVAL. */
 MUST_CHECK int webhook_key_parse(const char *text, struct webhook_key *ret_key);
 
-/* Makes a new random secret text of 32 bytes; the caller frees it. NULL: no randomness or memory.
- */
-char *webhook_secret_new(void);
-
 /* Signs many requests with the same keys: keeps what depends on a key alone, so that a signature
  * costs the hashing of its input and little more. Not thread-safe: one for each event loop. */
 struct webhook_signer;

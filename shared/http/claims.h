@@ -22,7 +22,7 @@ struct http_authenticator {
 
     /* Checks the value of an Authorization header (NULL: absent). Returns 0 and the claims; or
      * -EACCES and a reason for the problem's detail in *ret_reason (static text; it tells nothing
-     * secret), or -ENOTCONN when tokens can't be checked just now. */
+     * secret), or -ENOTCONN when tokens can't be checked at the moment. */
     int (*check)(void *context, const char *authorization, struct auth_claims *ret_claims,
         const char **ret_reason);
 

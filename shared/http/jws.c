@@ -1,4 +1,4 @@
-/* Signed tokens in compact form and their check by RS256. */
+/* Signed tokens in compact form, checked and made by RS256. */
 #include "shared/http/jws.h"
 #include "shared/base/base64.h"
 
@@ -70,4 +70,41 @@ bool jws_verify_rs256(const struct jws *jws, EVP_PKEY *key)
 json_t *jws_payload(const struct jws *jws)
 {
     return decode_object(jws->payload, jws->payload_length);
+}
+
+/* *length is the room for the signature, and then its length. */
+static bool sign(
+    EVP_PKEY *key, const char *text, size_t text_length, unsigned char *signature, size_t *length)
+{
+    EVP_MD_CTX *context = EVP_MD_CTX_new();
+    bool is_signed =
+        context && EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) == 1 &&
+        EVP_DigestSign(context, signature, length, (const unsigned char *)text, text_length) == 1;
+    EVP_MD_CTX_free(context);
+    return is_signed;
+}
+
+char *jws_sign_rs256(const char *header, const char *payload, EVP_PKEY *key)
+{
+    size_t header_length = strlen(header), payload_length = strlen(payload);
+    AUTO_FREE char *text =
+        malloc(BASE64_ENCODED_SIZE(header_length) + BASE64_ENCODED_SIZE(payload_length) +
+               BASE64_ENCODED_SIZE(JWS_SIGNATURE_MAX_BYTES));
+    if (!text)
+        return NULL;
+    base64url_encode(header, header_length, text);
+    char *end = text + strlen(text);
+    *end++ = '.';
+    base64url_encode(payload, payload_length, end);
+    end += strlen(end);
+
+    unsigned char signature[JWS_SIGNATURE_MAX_BYTES];
+    size_t signature_length = sizeof(signature);
+    if (!sign(key, text, (size_t)(end - text), signature, &signature_length))
+        return NULL;
+    *end++ = '.';
+    base64url_encode(signature, signature_length, end);
+    char *token = text;
+    text = NULL;
+    return token;
 }

@@ -1,6 +1,6 @@
-/* Signed tokens in compact form (JSON Web Signature, RFC 7515) and their check by RS256 (RFC 7518,
- * 3.3). The key is parsed once, not for each token: reading a PEM takes OpenSSL 3 many times as
- * long as checking a signature, under locks that all threads share. */
+/* Signed tokens in compact form (JSON Web Signature, RFC 7515): made and checked by RS256 (RFC
+ * 7518, 3.3), on OpenSSL. Keys are read once, not for each token: reading a PEM takes OpenSSL 3
+ * many times as long as checking a signature, under locks that all threads share. */
 #ifndef SHARED_JWS_H
 #define SHARED_JWS_H
 
@@ -36,5 +36,10 @@ bool jws_verify_rs256(const struct jws *jws, struct evp_pkey_st *key);
 /* The payload when it is a JSON object without duplicate members, owned by the caller; else NULL.
  * Only to be trusted after the check. */
 json_t *jws_payload(const struct jws *jws);
+
+/* The token of these texts, as they stand there (JSON in UTF-8; the header should name RS256),
+ * signed with `key`, an RSA key with its private half. The caller frees it. NULL: out of memory, or
+ * the key does not sign. */
+char *jws_sign_rs256(const char *header, const char *payload, struct evp_pkey_st *key);
 
 #endif

@@ -12,7 +12,7 @@ case $build in /*) ;; *) build=$source/$build ;; esac
 root=$build/arm64/root
 log=$build/arm64/log
 # What the build stage of the Dockerfile installs, and cmocka.
-libraries='libc6-dev libmicrohttpd-dev libjansson-dev libpq-dev libcurl4-openssl-dev libssl-dev libjwt-dev
+libraries='libc6-dev libmicrohttpd-dev libjansson-dev libpq-dev libcurl4-openssl-dev libssl-dev
     libargon2-dev libcmocka-dev'
 
 die() {

@@ -29,7 +29,7 @@ from lib.full_stack import FullStack  # noqa: E402
 from ledger import Ledger, check  # noqa: E402
 
 FAILURES = (http.client.HTTPException, OSError)
-# What a client may meet while the database is away; 0 is a connection that broke.
+# What a client may meet while the database is unavailable; 0 is a connection that broke.
 OUTAGE_STATUSES = {0, 502, 503, 504}
 MONEY = 1000000000  # each
 QUANTILES = (0.5, 0.95, 0.99, 1.0)

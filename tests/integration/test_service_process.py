@@ -69,12 +69,12 @@ def test_wrong_arguments(arguments):
 
 
 @pytest.mark.parametrize("name, value, says", [
-    ("PORT", "abc", 'PORT: "abc" is not an integer from 0 to 65535'),
-    ("PORT", "65536", 'PORT: "65536" is not an integer from 0 to 65535'),
-    ("SERVICE_MODE", "SERVE", 'SERVICE_MODE: "SERVE" is not one of SERVICE|INIT'),
-    ("LOG_LEVEL", "verbose", 'LOG_LEVEL: "verbose" is not one of debug|info|warn|error'),
-    ("DB_POOL_SIZE", "0", 'DB_POOL_SIZE: "0" is not an integer from 1 to 200 connections'),
-    ("DEMO_DATA", "1", 'DEMO_DATA: "1" is neither true nor false'),
+    ("PORT", "abc", 'PORT must be an integer from 0 to 65535, not "abc"'),
+    ("PORT", "65536", 'PORT must be an integer from 0 to 65535, not "65536"'),
+    ("SERVICE_MODE", "SERVE", 'SERVICE_MODE must be SERVICE or INIT, not "SERVE"'),
+    ("LOG_LEVEL", "verbose", 'LOG_LEVEL must be debug, info, warn or error, not "verbose"'),
+    ("DB_POOL_SIZE", "0", 'DB_POOL_SIZE must be an integer from 1 to 200 connections, not "0"'),
+    ("DEMO_DATA", "1", 'DEMO_DATA must be true or false, not "1"'),
     ("DATABASE_URL", "", "DATABASE_URL is not set"),
     ("WEBHOOK_SECRETS", "", "WEBHOOK_SECRETS is not set"),
     ("WEBHOOK_SECRETS", "hunter2", "WEBHOOK_SECRETS must be"),

@@ -1,4 +1,4 @@
-"""Outages seen from the gateway: a callback, the relay or the database is away for a while, and
+"""Outages seen from the gateway: a callback, the relay or the database is unavailable for a while, and
 nothing is lost, doubled or disordered."""
 
 import psycopg2

@@ -217,7 +217,7 @@ static const struct http_route HTTP_ROUTES[] = {
 int inbox_start(void **state)
 {
     (void)state;
-    secret = webhook_secret_new();
+    secret = secret_new();
     assert_int_equal(webhook_key_parse(secret, &webhook_key), 0);
     assert_int_equal(inbox_configure(INBOX_ROUTES, INBOX_ROUTE_COUNT, secret), 0);
     test_service_start(&service, &sql_inbox,

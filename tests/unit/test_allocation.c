@@ -286,13 +286,6 @@ static void parse_a_token(void)
     jws_release(&jws);
 }
 
-static void make_a_secret(void)
-{
-    char *secret = webhook_secret_new();
-    assert_int_equal(secret == NULL, failing_has_failed());
-    free(secret);
-}
-
 /* ---- All of them ---- */
 
 static const struct scenario {
@@ -313,7 +306,6 @@ static const struct scenario {
     {"a huge number is refused", refuse_a_huge_number},
     {"a batch is read", read_a_batch},
     {"a token is parsed", parse_a_token},
-    {"a secret is made", make_a_secret},
 };
 
 static void each_allocation_may_fail(void **state)

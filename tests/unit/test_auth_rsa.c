@@ -1,9 +1,9 @@
 /* Key pairs of the auth service: the private half signs what the published half verifies. */
 #include "services/auth/rsa.h"
 #include "shared/http/jwks.h"
+#include "shared/http/jws.h"
 
 #include <openssl/evp.h>
-#include <openssl/pem.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -13,46 +13,42 @@
 
 #include <cmocka.h>
 
-static EVP_PKEY *read_private(const char *pem)
-{
-    BIO *bio = BIO_new_mem_buf(pem, -1);
-    EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
-
-    BIO_free(bio);
-    assert_non_null(key);
-    return key;
-}
-
 static void the_halves_belong_together(void **state)
 {
-    static const unsigned char TEXT[] = "signed text";
-    unsigned char signature[512];
-    size_t length = sizeof(signature);
     struct rsa_key key;
     struct jwks jwks;
-    AUTO_FREE char *document = NULL;
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    EVP_PKEY *private_half, *public_half;
-
+    struct jws jws;
     (void)state;
     assert_int_equal(rsa_key_generate(&key), 0);
+    AUTO_FREE char *document = NULL;
     assert_true(asprintf(&document, "{\"keys\":[%s]}", key.public_jwk) > 0);
     assert_int_equal(jwks_parse(document, &jwks), 0);
     assert_non_null(jwks_find(&jwks, key.kid));
-    private_half = read_private(key.private_pem);
-    public_half = jwks_find(&jwks, key.kid)->key;
+    EVP_PKEY *private_half = rsa_key_read(key.private_pem);
+    assert_non_null(private_half);
 
-    assert_int_equal(EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, private_half), 1);
-    assert_int_equal(EVP_DigestSign(context, signature, &length, TEXT, sizeof(TEXT)), 1);
-    EVP_MD_CTX_reset(context);
-    assert_int_equal(EVP_DigestVerifyInit(context, NULL, EVP_sha256(), NULL, public_half), 1);
-    assert_int_equal(EVP_DigestVerify(context, signature, length, TEXT, sizeof(TEXT)), 1);
+    AUTO_FREE char *token = jws_sign_rs256("{\"alg\":\"RS256\"}", "{}", private_half);
+    assert_non_null(token);
+    assert_int_equal(jws_parse(token, &jws), 0);
+    assert_true(jws_verify_rs256(&jws, jwks_find(&jwks, key.kid)->key));
 
+    jws_release(&jws);
     EVP_PKEY_free(private_half);
-    EVP_MD_CTX_free(context);
     jwks_release(&jwks);
     rsa_key_release(&key);
     assert_null(key.private_pem);
+}
+
+static void what_is_no_private_key_is_not_read(void **state)
+{
+    struct rsa_key key;
+    (void)state;
+    assert_int_equal(rsa_key_generate(&key), 0);
+    assert_null(rsa_key_read(""));
+    assert_null(rsa_key_read(key.public_jwk));
+    strchr(key.private_pem, '\n')[1] = '!';
+    assert_null(rsa_key_read(key.private_pem));
+    rsa_key_release(&key);
 }
 
 static void a_jwk_shows_nothing_private(void **state)
@@ -73,6 +69,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_halves_belong_together),
+        cmocka_unit_test(what_is_no_private_key_is_not_read),
         cmocka_unit_test(a_jwk_shows_nothing_private),
     };
 

@@ -110,7 +110,7 @@ static void an_empty_body_can_be_signed(void **state)
 
 static void takes_any_of_several_signatures_and_keys(void **state)
 {
-    char *other = webhook_secret_new();
+    char *other = secret_new();
     assert_non_null(other);
     struct webhook_key keys[2] = {key_of(other), key_of(SECRET)};
     char of_other[WEBHOOK_SIGNATURE_SIZE], header[256];
@@ -213,7 +213,7 @@ static void secrets_have_24_to_64_bytes(void **state)
 
 static void a_new_secret_can_be_parsed(void **state)
 {
-    char *first = webhook_secret_new(), *second = webhook_secret_new();
+    char *first = secret_new(), *second = secret_new();
     struct webhook_key key;
     (void)state;
     assert_non_null(first);

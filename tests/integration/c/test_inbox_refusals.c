@@ -138,7 +138,7 @@ static void unsigned_requests_are_refused(void **state)
 
 static void secrets_are_checked(void **state)
 {
-    AUTO_FREE char *other = webhook_secret_new();
+    AUTO_FREE char *other = secret_new();
     AUTO_FREE char *list = NULL;
     struct spec spec = {next_number(1), "test.add", "a", 1};
     (void)state;
@@ -154,7 +154,7 @@ static void secrets_are_checked(void **state)
 
 static void a_secret_may_be_bound_to_a_source(void **state)
 {
-    AUTO_FREE char *other = webhook_secret_new();
+    AUTO_FREE char *other = secret_new();
     AUTO_FREE char *list = NULL;
     struct spec spec = {next_number(1), "test.add", "a", 1};
     (void)state;
@@ -171,7 +171,7 @@ static void a_secret_may_be_bound_to_a_source(void **state)
 /* A request by the first of several keys that came too late is told so. */
 static void stale_is_told_whichever_key_signed(void **state)
 {
-    AUTO_FREE char *other = webhook_secret_new();
+    AUTO_FREE char *other = secret_new();
     AUTO_FREE char *list = NULL;
     char timestamp[64], signed_by[96], signature[WEBHOOK_SIGNATURE_SIZE];
     int64_t then = (int64_t)time(NULL) - 400;

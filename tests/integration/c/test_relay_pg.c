@@ -31,7 +31,7 @@ static void on_done(void *context, const char *sqlstate)
 static void on_lost(void *context, const char *sqlstate, const char *message)
 {
     (void)context;
-    (void)sqlstate;
+    assert_string_equal(sqlstate, "");
     assert_true(strlen(message) > 0);
     f.lost++;
     loop_stop(f.loop);

@@ -1,5 +1,5 @@
 /* Requests in transactions: idempotency keys under repetition, concurrency and abuse, and what a
- * client gets when the database is away. */
+ * client gets when the database is unavailable. */
 #include "shared/base/json.h"
 #include "shared/base/log.h"
 #include "shared/db/result.h"

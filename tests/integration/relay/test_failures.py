@@ -398,8 +398,8 @@ def test_replay_while_it_sends(outbox, receiver):
     outbox.relay().wait_leader()
     outbox.emit_keys(2000)
     receiver.wait_for(500)
-    outbox.query("select outbox.replay('s', 1)")
     seen = receiver.count()
+    outbox.query("select outbox.replay('s', 1)")
     receiver.wait_for(seen + 1990, 60)  # some may have been in flight
     wait.until(lambda: outbox.status()["lag_events"] == 0, 30, "the cursor is stored")
     assert len(set(receiver.ids())) == 2000

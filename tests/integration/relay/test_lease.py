@@ -170,12 +170,11 @@ def test_the_end_of_a_stop_is_bounded(outbox, receiver, wake):
     written, nor the lease from the next one."""
     hangs = outbox.emit(key="hangs")
     receiver.behave = lambda request: \
-        Answer(delay_s=60, accepts=False) if request.ids == hangs else None
+        Answer(delay_s=60, accepts=False) if request.ids == hangs else Answer(422)
     outbox.subscribe("s", receiver.url(), timeout_ms=600000)
     relay = outbox.relay(OUTBOX_RELAY_SHUTDOWN_TIMEOUT_MS="300", OUTBOX_RELAY_WAKE=wake).wait_leader()
     receiver.wait_for_requests(1)
     bad = outbox.emit(key="bad")
-    receiver.behave = lambda request: Answer(422) if request.ids == bad else None
     wait.until(lambda: outbox.deliveries("status") == [("retrying",)], 10, "the refused event")
     assert process.stop(relay.process, timeout_s=5) == 0
     assert outbox.value("select holder is null or valid_until <= now() from outbox.lease")
