@@ -1,6 +1,7 @@
 """The program under test: its command line and its daemon."""
 
 import os
+import shutil
 import subprocess
 
 from lib import process
@@ -33,8 +34,12 @@ class Relay:
 
     def use_native_emit(self, native):
         """Whether outbox.emit() is the library's function or the one in PL/pgSQL."""
+        # A copy: the server's user may not be able to enter the build directory.
+        library = self._cluster.directory / NATIVE_LIBRARY.name
+        if native and not library.exists():
+            shutil.copy(NATIVE_LIBRARY, library)
         subprocess.run([process.binary("outbox-relay"), "init",
-                        *(["--native-library", NATIVE_LIBRARY] if native else ["--no-native"]),
+                        *(["--native-library", library] if native else ["--no-native"]),
                         "--source", self._cluster.dsn(self._cluster.database, "postgres")],
                        check=True, stdout=subprocess.DEVNULL)
 

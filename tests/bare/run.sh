@@ -195,11 +195,6 @@ check_without_network() {
     refuses 'test PACKAGES=check' "^deps: missing packages: .*gcc.*; 'scripts/deps test' installs them\$"
 }
 
-report() {
-    echo "$passed passed, $failed failed"
-    exit $((failed > 0))
-}
-
 # ---- Every other target alone --------------------------------------------------------------------
 
 check_alone() { # COMMAND…
@@ -233,25 +228,31 @@ build_base
 docker_build "$IMAGE" --build-arg "BASE=$DEBIAN_STAND_IN" "$ROOT/tests/bare"
 machine_options
 
-if [ $# -gt 0 ]; then
-    for target; do check "make $target, alone" check_alone "make $target"; done
-    report
-fi
-check "the container is no more than ordinary" check_not_privileged
-check "make demo" check_demo
-check "make status and make up know that it runs" check_status
-check "make down and make up" check_down_and_up
-check "make wipe" check_wipe
-check "make test" check_test
-check "make install, as a user with sudo: the relay's packages and no others" check_install
-check "without root and sudo one line says what is missing" check_without_sudo
-check "without a network, too" check_without_network
-if [ -z "${SHORT:-}" ]; then
+check_all() {
+    check "the container is no more than ordinary" check_not_privileged
+    check "make demo" check_demo
+    check "make status and make up know that it is running" check_status
+    check "make down and make up" check_down_and_up
+    check "make wipe" check_wipe
+    check "make test" check_test
+    check "make install, as a user with sudo: the relay's packages and no others" check_install
+    check "without root and sudo, one line says what is missing" check_without_sudo
+    check "without a network, too" check_without_network
+    [ -z "${SHORT:-}" ] || return 0
     check "make deb, and the package" check_deb
-    for target in lint model 'fuzz TIME=2' asan 'native' bench-smoke 'stress DURATION=15 CLIENTS=4 OUTAGE=3' \
+    local target
+    for target in lint model 'fuzz TIME=2' asan native bench-smoke 'stress DURATION=15 CLIENTS=4 OUTAGE=3' \
         'monitoring-test SHORT=yes' unit postman build/bin/auth build/tests/test_base64; do
         check "make $target, alone" check_alone "make $target"
     done
-    check "packages of what needs Docker or debootstrap" check_packages_of compose k8s bare arm64
+    check "the packages for what needs Docker or debootstrap" check_packages_of compose k8s bare arm64
+}
+
+if [ $# -gt 0 ]; then
+    for target; do check "make $target, alone" check_alone "make $target"; done
+else
+    check_all
 fi
-report
+leave
+echo "$passed passed, $failed failed"
+[ "$failed" = 0 ]
