@@ -213,6 +213,8 @@ struct lease {
     char holder[128];
     char *session_setup[2]; /* NULL-ended */
     bool lock_held;
+    char lock_pid[12]; /* of the server's process that holds it */
+    bool proved;       /* the working connection sees that it does */
     int64_t beat_sent_us;
     struct timer timer; /* next try of a standby, next sign of life of the active one */
 };

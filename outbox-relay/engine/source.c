@@ -86,10 +86,7 @@ static void on_elected(struct source *source)
     counter_add(&source->metrics.elections, 1);
     lease_hold(source);
     source_set_state(source, SOURCE_LOADING);
-    if (source->polling)
-        on_work_opened(source);
-    else if (pg_open(source->work) < 0)
-        source_fail(source, "no thread or memory to connect");
+    lease_open_work(source);
 }
 
 static void on_loaded(struct source *source)

@@ -296,7 +296,21 @@ const struct pg_statement LOAD_COUNTS = {
 #define LEASE_LOCK "1329747032, 2"
 
 const struct pg_statement TRY_LEASE_LOCK = {
-    .name = "try_lease_lock", .sql = "select pg_try_advisory_lock(" LEASE_LOCK ")"};
+    .name = "try_lease_lock",
+    .sql = "select pg_try_advisory_lock(" LEASE_LOCK "), pg_backend_pid()",
+};
+
+/* $1 process of the server that holds the lock, $2 epoch, $3 holder: whether that is so here. */
+const struct pg_statement PROVE_LEASE = {
+    .name = "",
+    .sql = "select exists (select from pg_locks"
+           "                where locktype = 'advisory' and granted and pid = $1::int"
+           "                  and (classid, objid) = (" LEASE_LOCK ") and objsubid = 2"
+           "                  and database = (select oid from pg_database"
+           "                                   where datname = current_database()))"
+           "   and exists (select from outbox.lease where epoch = $2 and holder = $3)",
+    .param_count = 3,
+};
 
 /* The last mark, unless it is of another numbering (see outbox.rebase()), and the newest id. */
 #define MARK_AND_LAST_ID \

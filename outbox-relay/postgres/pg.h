@@ -20,7 +20,6 @@ struct pg_settings {
     const char *const *setup;                     /* NULL-ended SQL to run first */
     const struct pg_statement *const *statements; /* NULL-ended, to prepare first */
     bool unnamed; /* prepare nothing: for a transaction-pooling proxy */
-    int connect_timeout_s;
     void (*opened)(void *context);
     /* The connection failed or could not be made; it is closed after this. `sqlstate` is "" unless
      * the server has refused a statement of the setup: libpq tells none of a failed login.
@@ -40,9 +39,15 @@ void pg_free(struct pg *pg);
 
 /* Begins to connect; `opened` or `lost` will follow. Errors: -EBUSY (is not closed), -ENOMEM. */
 MUST_CHECK int pg_open(struct pg *pg);
+/* The same, to the server that an open connection has reached, however many the conninfo names. */
+MUST_CHECK int pg_open_beside(struct pg *pg, const struct pg *other);
 /* Closes without a callback; what is queued is dropped. */
 void pg_close(struct pg *pg);
 bool pg_is_open(const struct pg *pg);
+/* The server that was reached; "" while it is closed. `host` may be an address or a directory. */
+const char *pg_host(const struct pg *pg);
+const char *pg_port(const struct pg *pg);
+const char *pg_server_version(const struct pg *pg);
 
 /* Takes a result: it is the callback's to PQclear. NULL is given when the connection is closed
  * before an answer came (not on pg_free). */
