@@ -209,6 +209,7 @@ static int init_parts(struct source *source)
             .proxy = source->settings->proxy,
             .ca_file = source->settings->ca_file,
             .connect_timeout_ms = source->settings->connect_timeout_ms,
+            .connection_age_s = source->settings->connection_age_s,
         },
         &source->transport);
     return ret < 0 ? ret : lease_init(source);
