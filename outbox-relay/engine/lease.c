@@ -1,5 +1,6 @@
 /* See lease.h. */
 #include "outbox-relay/engine/lease.h"
+#include "outbox-relay/engine/channel.h"
 #include "outbox-relay/engine/guard.h"
 #include "outbox-relay/engine/statements.h"
 #include "outbox-relay/engine/wake.h"
@@ -270,15 +271,15 @@ static void on_work_opened(void *context)
         prove(source);
 }
 
-static void on_notified(void *context, const char *channel)
+static void on_notified(void *context, const char *channel, const char *payload)
 {
     struct source *source = context;
     if (source->state != SOURCE_ACTIVE)
         return; /* everything is read anyway when it becomes active */
-    if (strcmp(channel, "outbox_control") == 0)
-        source_wants_reload(source);
-    else
+    if (strcmp(channel, "outbox_control") != 0)
         wake_notified(source);
+    else if (!channel_heard(source, payload))
+        source_wants_reload(source);
 }
 
 /* The session that holds the locks: server-side time to live of the lease. */

@@ -219,6 +219,14 @@ struct lease {
     struct timer timer; /* next try of a standby, next sign of life of the active one */
 };
 
+/* Whether notifications reach the session. */
+struct channel {
+    bool sent; /* the notification, and not heard yet */
+    bool proved;
+    int failures;       /* in a row */
+    struct timer timer; /* until it must have been heard, or is sent again */
+};
+
 struct guard {
     struct pg *pg; /* borrowed: the connection that is asked */
     void (*passed)(struct source *source);
@@ -288,6 +296,7 @@ struct source {
     struct maintenance maintenance;
     struct lease lease;
     struct guard guard;
+    struct channel channel;
     struct reconnect reconnect;
     struct shutdown shutdown;
     struct {

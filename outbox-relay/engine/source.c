@@ -1,5 +1,6 @@
 /* See source.h. */
 #include "outbox-relay/engine/source.h"
+#include "outbox-relay/engine/channel.h"
 #include "outbox-relay/engine/core.h"
 #include "outbox-relay/engine/cursor_store.h"
 #include "outbox-relay/engine/guard.h"
@@ -33,6 +34,7 @@ static void drop_all(struct source *source)
 {
     lease_close(source);
     wake_stop(source);
+    channel_stop(source);
     cursor_store_stop(source);
     maintenance_stop(source);
     parked_count_stop(source);
@@ -97,6 +99,7 @@ static void on_loaded(struct source *source)
     reconnect_forget(source);
     maintenance_start(source);
     reload_poll(source);
+    channel_prove(source);
     wake_start(source);
 }
 
@@ -176,6 +179,7 @@ static int quote_source(const char *name, char **ret_json)
 static void init_timers(struct source *source)
 {
     reconnect_init(source);
+    channel_init(source);
     shutdown_init(source);
     cursor_store_init(source);
     maintenance_init(source);

@@ -356,6 +356,9 @@ const struct pg_statement RESIGN = {
 
 const struct pg_statement LISTEN_EVENTS = {.name = "", .sql = "listen outbox"};
 const struct pg_statement LISTEN_CONTROL = {.name = "", .sql = "listen outbox_control"};
+/* $1 holder. */
+const struct pg_statement NOTIFY_SELF = {
+    .name = "", .sql = "select pg_notify('outbox_control', $1)", .param_count = 1};
 const struct pg_statement TRY_SLEEP_LOCK = {
     .name = "try_sleep_lock", .sql = "select pg_try_advisory_lock(" WAKE_LOCK ")"};
 const struct pg_statement UNLOCK_SLEEP = {

@@ -316,7 +316,7 @@ static void receive_notifies(struct pg *pg)
     PGnotify *notify;
     while (pg->generation == generation && (notify = PQnotifies(pg->connection)) != NULL) {
         if (pg->settings.notified)
-            pg->settings.notified(pg->settings.context, notify->relname);
+            pg->settings.notified(pg->settings.context, notify->relname, notify->extra);
         PQfreemem(notify);
     }
 }

@@ -25,7 +25,8 @@ struct pg_settings {
      * the server has refused a statement of the setup: libpq tells none of a failed login.
      * `message` has no newline. */
     void (*lost)(void *context, const char *sqlstate, const char *message);
-    void (*notified)(void *context, const char *channel); /* may be NULL */
+    /* May be NULL. */
+    void (*notified)(void *context, const char *channel, const char *payload);
     /* A unit has failed: what the server said, before `on_done` is called. `message` has no
      * newline. */
     void (*refused)(void *context, const char *message);
