@@ -30,6 +30,7 @@ struct snapshot *snapshot_parse(const char *text)
         return NULL;
     memcpy(snapshot->text, text, length + 1);
     snapshot->refs = 1;
+    snapshot->taken_us = 0;
     snapshot->xmin = xmin;
     snapshot->xmax = xmax;
     snapshot->none_running = *running == '\0';

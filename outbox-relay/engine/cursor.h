@@ -16,7 +16,8 @@ struct snapshot {
     uint64_t xmax; /* first one that had not ended; running ones at or above it are not listed */
     char *running; /* '{…}': its xip list as a PostgreSQL array */
     bool none_running;
-    char text[]; /* as PostgreSQL writes it */
+    int64_t taken_us; /* Unix time, on the server's clock; set by whoever has parsed it, else 0 */
+    char text[];      /* as PostgreSQL writes it */
 };
 
 /* Parses "xmin:xmax:xip,…". NULL: malformed or out of memory. The caller owns one reference. */

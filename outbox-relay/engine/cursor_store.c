@@ -35,14 +35,16 @@ static void on_cursor_result(void *context, PGresult *take_result)
 
 static void write_cursor(struct subscription *s)
 {
-    char position[NUMBER_SIZE], floor[NUMBER_SIZE], deep_floor[NUMBER_SIZE], late[NUMBER_SIZE];
+    char position[NUMBER_SIZE], floor[NUMBER_SIZE], deep_floor[NUMBER_SIZE], late[NUMBER_SIZE],
+        taken[NUMBER_SIZE];
     struct cursor c = {0};
     backlog_progress(s, &c);
     const char *values[] = {s->name, s->row.generation, s->source->epoch_text,
         number_text(c.position, position), c.snapshot->text, number_text(c.floor, floor),
         number_text(c.deep_floor, deep_floor),
         c.late_snapshot ? number_text(c.late_position, late) : NULL,
-        c.late_snapshot ? c.late_snapshot->text : NULL};
+        c.late_snapshot ? c.late_snapshot->text : NULL,
+        number_text((c.late_snapshot ? c.late_snapshot : c.snapshot)->taken_us, taken)};
     s->writes++;
     pg_send(s->source->work, &WRITE_CURSOR, values, on_cursor_result, s);
     s->cursor_moved = false;

@@ -24,6 +24,7 @@ const struct pg_statement READ_TUNE = {
 const struct pg_statement READ_SNAPSHOT = {
     .name = "read_snapshot",
     .sql = "select pg_current_snapshot()::text, " LAST_ID ", " SEQUENCE_FILE
+           ", (extract(epoch from clock_timestamp()) * 1000000)::bigint"
            "  from outbox.event_id_seq",
 };
 
@@ -113,15 +114,15 @@ const struct pg_statement FENCE_PARKED = {
     .name = "fence_parked", .sql = "select outbox.fence($1, $2)", .param_count = 2};
 
 /* $1 name, $2 generation, $3 epoch, $4 position, $5 snapshot, $6 floor, $7 deep floor, $8 late
- * position, $9 late snapshot. */
+ * position, $9 late snapshot, $10 when the newer snapshot was taken, in us. */
 const struct pg_statement WRITE_CURSOR = {
     .name = "write_cursor",
     .sql = "update outbox.subscription"
            "   set position = $4, snapshot = $5, floor = $6, deep_floor = $7,"
            "       late_position = $8, late_snapshot = $9, epoch = $3, replay_to = null,"
-           "       settled_at = now()"
+           "       settled_at = timestamptz 'epoch' + $10::bigint * interval '1 microsecond'"
            " where name = $1 and generation = $2",
-    .param_count = 9,
+    .param_count = 10,
 };
 
 /* $1 position. Gives a mark, and keeps it for new subscriptions and the next relay. */
@@ -262,7 +263,7 @@ const struct pg_statement LOAD_SUBSCRIPTIONS = {
     .sql = "select name, url, array_to_string(event_types, E'\\n'), batch_size, max_in_flight,"
            "       timeout_ms, max_attempts, retry_base_ms, retry_max_ms, on_dead, state,"
            "       generation, position, snapshot, floor, deep_floor, late_position, late_snapshot,"
-           "       replay_to, breaker"
+           "       replay_to, breaker, (extract(epoch from settled_at) * 1000000)::bigint"
            "  from outbox.subscription order by name",
 };
 

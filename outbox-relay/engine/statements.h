@@ -43,6 +43,7 @@ enum subscription_column {
     SUBSCRIPTION_LATE_SNAPSHOT,
     SUBSCRIPTION_REPLAY_TO,
     SUBSCRIPTION_BREAKER,
+    SUBSCRIPTION_SETTLED_AT,
 };
 
 /* Lease and wake-up, on the session's connection (or, polling, on the working one). */

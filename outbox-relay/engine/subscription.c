@@ -90,14 +90,18 @@ int subscription_configure(struct subscription *s, const PGresult *rows, int row
     return 0;
 }
 
-static struct snapshot *read_snapshot(const PGresult *rows, int row, int column)
-{
-    return PQgetisnull(rows, row, column) ? NULL : snapshot_parse(PQgetvalue(rows, row, column));
-}
-
 static int64_t read_int64(const PGresult *rows, int row, int column)
 {
     return strtoll(PQgetvalue(rows, row, column), NULL, 10);
+}
+
+static struct snapshot *read_snapshot(const PGresult *rows, int row, int column)
+{
+    struct snapshot *snapshot =
+        PQgetisnull(rows, row, column) ? NULL : snapshot_parse(PQgetvalue(rows, row, column));
+    if (snapshot)
+        snapshot->taken_us = read_int64(rows, row, SUBSCRIPTION_SETTLED_AT);
+    return snapshot;
 }
 
 /* A replay while this relay knows better than the table how far it is. */

@@ -60,6 +60,8 @@ static void on_snapshot(void *context, PGresult *take_result)
     if (PQresultStatus(result) != PGRES_TUPLES_OK || PQntuples(result) != 1)
         return;
     tick->snapshot = snapshot_parse(PQgetvalue(result, 0, 0));
+    if (tick->snapshot)
+        tick->snapshot->taken_us = strtoll(PQgetvalue(result, 0, 3), NULL, 10);
     struct source *source = tick->source;
     int64_t newest_id = strtoll(PQgetvalue(result, 0, 1), NULL, 10), position = 0;
     for (size_t i = 0; i < tick->count; i++)

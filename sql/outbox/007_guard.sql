@@ -149,10 +149,10 @@ comment on function outbox.adopt(text) is
 
 -- In steps: with a default at once PostgreSQL would refuse, as is_settled() uses the row type.
 alter table outbox.subscription add column settled_at timestamptz;
-update outbox.subscription set settled_at = now();
-alter table outbox.subscription alter column settled_at set default now(), alter column settled_at set not null;
+update outbox.subscription set settled_at = clock_timestamp();
+alter table outbox.subscription alter column settled_at set default clock_timestamp(), alter column settled_at set not null;
 comment on column outbox.subscription.settled_at is
-    'Cursor: when it was written last. What was emitted later can''t have been settled, whatever its number.';
+    'Cursor: when its newest snapshot was taken. What was emitted later can''t have been settled, whatever its number.';
 
 create function outbox.is_settled(s outbox.subscription, id bigint, txid xid8, created_at timestamptz)
 returns boolean
@@ -428,7 +428,7 @@ $$;
 comment on function outbox.repair(boolean) is
     'What would put right what outbox.guard() finds, a row for each step; with apply => true it is done. Emitters wait meanwhile.';
 
--- As before, and an event that was emitted after the cursor was written is not settled.
+-- As before, and an event that was emitted after the snapshot is not settled.
 create or replace function outbox.rebase() returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
