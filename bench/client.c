@@ -138,8 +138,11 @@ static void measure(int connections)
 
 int main(int argc, char **argv)
 {
-    static const struct transport_settings SETTINGS = {
-        .user_agent = "outbox-relay/bench", .proxy = "", .ca_file = "", .connect_timeout_ms = 5000};
+    static const struct transport_settings SETTINGS = {.user_agent = "outbox-relay/bench",
+        .proxy = "",
+        .ca_file = "",
+        .connect_timeout_ms = 5000,
+        .connection_age_s = 60};
     if (argc != 5 || (strcmp(argv[1], "http1") != 0 && strcmp(argv[1], "libcurl") != 0))
         fail("usage: client http1|libcurl URL REQUESTS CONNECTIONS");
     int connections = (int)strtol(argv[4], NULL, 10);

@@ -1,10 +1,10 @@
 /* What the commands other than `run` need of the database. */
 #include "outbox-relay/cli/cli_db.h"
+#include "outbox-relay/postgres/pg_conninfo.h"
 #include "shared/db/result.h"
 
 #include <string.h>
 
-#define CONNECT_TIMEOUT_S "10"
 /* For the transaction, not the session: a pool may be between, which refuses options at the start
  * and passes a session on to others. Compiling expressions takes more time than it saves. */
 #define BEGIN \
@@ -104,9 +104,12 @@ bool cli_check_source(const char *text, char ret_mistake[CLI_MISTAKE_SIZE])
 
 PGconn *cli_connect(const struct cli_arguments *arguments)
 {
-    const char *const keys[] = {"dbname", "connect_timeout", "fallback_application_name", NULL};
-    const char *const values[] = {
-        cli_text(arguments, "source"), CONNECT_TIMEOUT_S, "outbox-relay", NULL};
+    const char *source = cli_text(arguments, "source");
+    /* The later one wins: the connection string's own timeout over the default, but not its
+     * encoding. */
+    const char *const keys[] = {
+        "fallback_application_name", "connect_timeout", "dbname", "client_encoding", NULL};
+    const char *const values[] = {"outbox-relay", pg_connect_timeout(source), source, "UTF8", NULL};
     PGconn *connection = PQconnectdbParams(keys, values, 1);
     if (PQstatus(connection) == CONNECTION_OK)
         return connection;

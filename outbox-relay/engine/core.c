@@ -30,9 +30,12 @@ void source_set_state(struct source *source, enum source_state state)
         return;
     /* On the way to the others; while that fails again and again the failure is told. */
     bool passing = state == SOURCE_CONNECTING || state == SOURCE_LOADING;
+    const struct pg *pg = source_first_connection(source);
     LOG_AT(passing ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO, "source state",
         LOG_TEXT("source", source->name), LOG_TEXT("state", state_name(state)),
-        LOG_TEXT("before", state_name(source->state)), LOG_INT("epoch", source->epoch));
+        LOG_TEXT("before", state_name(source->state)), LOG_INT("epoch", source->epoch),
+        LOG_TEXT("host", pg_host(pg)), LOG_TEXT("port", pg_port(pg)),
+        LOG_TEXT("server_version", pg_server_version(pg)));
     source->state = state;
     gauge_set(&source->metrics.leader, state == SOURCE_ACTIVE || state == SOURCE_STOPPING);
     gauge_set(&source->metrics.epoch, source->epoch);
@@ -104,6 +107,11 @@ void source_unit_tell(struct source *source, const char *unit, const char *sqlst
 void source_works(struct source *source)
 {
     source->failure.count = 0;
+}
+
+struct pg *source_first_connection(const struct source *source)
+{
+    return source->polling ? source->work : source->session;
 }
 
 void source_fence(struct source *source)

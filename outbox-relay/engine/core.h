@@ -28,6 +28,8 @@ void source_unit_tell(struct source *source, const char *unit, const char *sqlst
 /* All is well: should it fail again, it connects at once. */
 void source_works(struct source *source);
 
+/* The connection that stands for election: the session, or the only one when polling. */
+struct pg *source_first_connection(const struct source *source);
 /* Begins a unit of the working connection that only the active relay may write. */
 void source_fence(struct source *source);
 /* Something may have become possible: look at all lanes in the next turn. */

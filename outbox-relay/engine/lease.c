@@ -1,5 +1,6 @@
 /* See lease.h. */
 #include "outbox-relay/engine/lease.h"
+#include "outbox-relay/engine/channel.h"
 #include "outbox-relay/engine/guard.h"
 #include "outbox-relay/engine/statements.h"
 #include "outbox-relay/engine/wake.h"
@@ -99,8 +100,11 @@ static void on_lock(void *context, PGresult *take_result)
 {
     AUTO_RESULT PGresult *result = take_result;
     struct source *source = context;
-    source->lease.lock_held = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
-                              *PQgetvalue(result, 0, 0) == 't';
+    struct lease *lease = &source->lease;
+    lease->lock_held = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
+                       *PQgetvalue(result, 0, 0) == 't';
+    if (lease->lock_held)
+        snprintf(lease->lock_pid, sizeof(lease->lock_pid), "%s", PQgetvalue(result, 0, 1));
 }
 
 static void on_lock_done(void *context, const char *sqlstate)
@@ -139,6 +143,44 @@ static void stand_for_election(struct source *source)
     }
     pg_send(source->session, &TRY_LEASE_LOCK, NULL, on_lock, source);
     pg_commit(source->session, on_lock_done, source);
+}
+
+/* Proof ------------------------------------------------------------------------------------------
+ * A name or a proxy can lead the working connection to another server than the session, where
+ * another relay may lead with the same epoch. */
+
+static void on_proof(void *context, PGresult *take_result)
+{
+    AUTO_RESULT PGresult *result = take_result;
+    struct source *source = context;
+    source->lease.proved = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 1 &&
+                           *PQgetvalue(result, 0, 0) == 't';
+}
+
+static void on_proof_done(void *context, const char *sqlstate)
+{
+    struct source *source = context;
+    char reason[400];
+    if (sqlstate) {
+        source_unit_failed(source, sqlstate);
+    } else if (source->lease.proved) {
+        source->events->work_opened(source);
+    } else {
+        snprintf(reason, sizeof(reason),
+            "the working connection (%.100s port %.10s) does not see the lease that the session "
+            "(%.100s port %.10s) holds: they have reached two servers",
+            pg_host(source->work), pg_port(source->work), pg_host(source->session),
+            pg_port(source->session));
+        source_fail(source, reason);
+    }
+}
+
+static void prove(struct source *source)
+{
+    const char *values[] = {source->lease.lock_pid, source->epoch_text, source->lease.holder};
+    source->lease.proved = false;
+    pg_send(source->work, &PROVE_LEASE, values, on_proof, source);
+    pg_commit(source->work, on_proof_done, source);
 }
 
 /* Signs of life ----------------------------------------------------------------------------------
@@ -226,18 +268,18 @@ static void on_work_opened(void *context)
     if (source->polling)
         guard_check(source, source->work, stand_for_election);
     else
-        source->events->work_opened(source);
+        prove(source);
 }
 
-static void on_notified(void *context, const char *channel)
+static void on_notified(void *context, const char *channel, const char *payload)
 {
     struct source *source = context;
     if (source->state != SOURCE_ACTIVE)
         return; /* everything is read anyway when it becomes active */
-    if (strcmp(channel, "outbox_control") == 0)
-        source_wants_reload(source);
-    else
+    if (strcmp(channel, "outbox_control") != 0)
         wake_notified(source);
+    else if (!channel_heard(source, payload))
+        source_wants_reload(source);
 }
 
 /* The session that holds the locks: server-side time to live of the lease. */
@@ -274,7 +316,6 @@ int lease_init(struct source *source)
         .setup = source->polling ? NULL : WORK_SETUP,
         .statements = WORK_STATEMENTS,
         .unnamed = source->polling,
-        .connect_timeout_s = 10,
         .opened = on_work_opened,
         .lost = on_lost,
         .refused = on_refused,
@@ -309,9 +350,15 @@ void lease_release(struct source *source)
 
 void lease_open(struct source *source)
 {
-    struct pg *first = source->polling ? source->work : source->session;
-    int ret = pg_open(first);
-    if (ret < 0)
+    if (pg_open(source_first_connection(source)) < 0)
+        source_fail(source, "no thread or memory left to connect");
+}
+
+void lease_open_work(struct source *source)
+{
+    if (source->polling)
+        source->events->work_opened(source);
+    else if (pg_open_beside(source->work, source->session) < 0)
         source_fail(source, "no thread or memory left to connect");
 }
 

@@ -13,6 +13,8 @@ void lease_release(struct source *source);
 
 /* Opens what is needed to stand for election. */
 void lease_open(struct source *source);
+/* Opens the working connection, once elected, where the lease is held, and proves that it is. */
+void lease_open_work(struct source *source);
 /* Closes all, which ends a lease. */
 void lease_close(struct source *source);
 /* Holds it, once elected: begins with the signs of life. */

@@ -10,7 +10,10 @@
 #define US_PER_MS INT64_C(1000)
 #define REMIND_US INT64_C(600000000)
 #define BASE_MS 100
-#define MAX_MS 10000
+#define MAX_MS 2000 /* another host may be ready; a refused attempt costs little */
+
+#define POOLER_HINT \
+    "a pooler is in between: set OUTBOX_RELAY_WAKE=poll, or connect directly to PostgreSQL"
 
 /* By SQLSTATE, as messages come in the server's language. */
 const char *reconnect_hint(const char *sqlstate)
@@ -23,6 +26,11 @@ const char *reconnect_hint(const char *sqlstate)
         {"42703", "run outbox-relay init for this database"}, /* undefined column */
         {"42883", "run outbox-relay init for this database"}, /* undefined function */
         {"42501", "grant outbox_relay to the role of this connection"},
+        {"25006", "this server takes no writes: name all hosts and target_session_attrs=read-write "
+                  "in the connection string"},
+        /* A prepared statement that is not there, or there already: another client's session. */
+        {"26000", POOLER_HINT},
+        {"42P05", POOLER_HINT},
     };
     for (size_t i = 0; i < ARRAY_SIZE(HINTS); i++)
         if (strcmp(sqlstate, HINTS[i].sqlstate) == 0)

@@ -221,8 +221,18 @@ struct lease {
     char holder[128];
     char *session_setup[2]; /* NULL-ended */
     bool lock_held;
+    char lock_pid[12]; /* of the server's process that holds it */
+    bool proved;       /* the working connection sees that it does */
     int64_t beat_sent_us;
     struct timer timer; /* next try of a standby, next sign of life of the active one */
+};
+
+/* Whether notifications reach the session. */
+struct channel {
+    bool sent; /* the notification, and not heard yet */
+    bool proved;
+    int failures;       /* in a row */
+    struct timer timer; /* until it must have been heard, or is sent again */
 };
 
 struct guard {
@@ -295,6 +305,7 @@ struct source {
     struct maintenance maintenance;
     struct lease lease;
     struct guard guard;
+    struct channel channel;
     struct reconnect reconnect;
     struct shutdown shutdown;
     struct {

@@ -17,6 +17,7 @@ struct relay_settings {
     int64_t safety_poll_ms;   /* wake=listen: while asleep */
     int64_t shutdown_timeout_ms;
     int64_t connect_timeout_ms; /* of callbacks */
+    int64_t connection_age_s;   /* of callbacks */
     int64_t breaker_base_ms, breaker_max_ms;
     int64_t max_parked_keys;
     int64_t buffer_bytes; /* of events, for each source */

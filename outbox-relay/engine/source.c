@@ -1,5 +1,6 @@
 /* See source.h. */
 #include "outbox-relay/engine/source.h"
+#include "outbox-relay/engine/channel.h"
 #include "outbox-relay/engine/core.h"
 #include "outbox-relay/engine/cursor_store.h"
 #include "outbox-relay/engine/guard.h"
@@ -33,6 +34,7 @@ static void drop_all(struct source *source)
 {
     lease_close(source);
     wake_stop(source);
+    channel_stop(source);
     cursor_store_stop(source);
     maintenance_stop(source);
     parked_count_stop(source);
@@ -86,10 +88,7 @@ static void on_elected(struct source *source)
     counter_add(&source->metrics.elections, 1);
     lease_hold(source);
     source_set_state(source, SOURCE_LOADING);
-    if (source->polling)
-        on_work_opened(source);
-    else if (pg_open(source->work) < 0)
-        source_fail(source, "no thread or memory left to connect");
+    lease_open_work(source);
 }
 
 static void on_loaded(struct source *source)
@@ -100,6 +99,7 @@ static void on_loaded(struct source *source)
     reconnect_forget(source);
     maintenance_start(source);
     reload_poll(source);
+    channel_prove(source);
     wake_start(source);
 }
 
@@ -179,6 +179,7 @@ static int quote_source(const char *name, char **ret_json)
 static void init_timers(struct source *source)
 {
     reconnect_init(source);
+    channel_init(source);
     shutdown_init(source);
     cursor_store_init(source);
     maintenance_init(source);
@@ -212,6 +213,7 @@ static int init_parts(struct source *source)
             .proxy = source->settings->proxy,
             .ca_file = source->settings->ca_file,
             .connect_timeout_ms = source->settings->connect_timeout_ms,
+            .connection_age_s = source->settings->connection_age_s,
         },
         &source->transport);
     return ret < 0 ? ret : lease_init(source);

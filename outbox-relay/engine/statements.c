@@ -293,7 +293,21 @@ const struct pg_statement LOAD_COUNTS = {
  */
 
 const struct pg_statement TRY_LEASE_LOCK = {
-    .name = "try_lease_lock", .sql = "select pg_try_advisory_lock(" LEASE_LOCK ")"};
+    .name = "try_lease_lock",
+    .sql = "select pg_try_advisory_lock(" LEASE_LOCK "), pg_backend_pid()",
+};
+
+/* $1 process of the server that holds the lock, $2 epoch, $3 holder: whether that is so here. */
+const struct pg_statement PROVE_LEASE = {
+    .name = "",
+    .sql = "select exists (select from pg_locks"
+           "                where locktype = 'advisory' and granted and pid = $1::int"
+           "                  and (classid, objid) = (" LEASE_LOCK ") and objsubid = 2"
+           "                  and database = (select oid from pg_database"
+           "                                   where datname = current_database()))"
+           "   and exists (select from outbox.lease where epoch = $2 and holder = $3)",
+    .param_count = 3,
+};
 
 /* The last mark, unless it is of another numbering (see outbox.rebase()), and the newest id. */
 #define MARK_AND_LAST_ID \
@@ -339,6 +353,9 @@ const struct pg_statement RESIGN = {
 
 const struct pg_statement LISTEN_EVENTS = {.name = "", .sql = "listen outbox"};
 const struct pg_statement LISTEN_CONTROL = {.name = "", .sql = "listen outbox_control"};
+/* $1 holder. */
+const struct pg_statement NOTIFY_SELF = {
+    .name = "", .sql = "select pg_notify('outbox_control', $1)", .param_count = 1};
 const struct pg_statement TRY_SLEEP_LOCK = {
     .name = "try_sleep_lock", .sql = "select pg_try_advisory_lock(" WAKE_LOCK ")"};
 const struct pg_statement UNLOCK_SLEEP = {

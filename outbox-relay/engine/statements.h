@@ -46,8 +46,8 @@ enum subscription_column {
 };
 
 /* Lease and wake-up, on the session's connection (or, polling, on the working one). */
-extern const struct pg_statement TRY_LEASE_LOCK, ELECT, ELECT_POLLING, RENEW_POLLING, RESIGN,
-    LISTEN_EVENTS, LISTEN_CONTROL, TRY_SLEEP_LOCK, UNLOCK_SLEEP, HEARTBEAT;
+extern const struct pg_statement TRY_LEASE_LOCK, PROVE_LEASE, ELECT, ELECT_POLLING, RENEW_POLLING,
+    RESIGN, LISTEN_EVENTS, LISTEN_CONTROL, NOTIFY_SELF, TRY_SLEEP_LOCK, UNLOCK_SLEEP, HEARTBEAT;
 
 /* NULL-ended lists for pg_settings.statements. */
 extern const struct pg_statement *const WORK_STATEMENTS[];

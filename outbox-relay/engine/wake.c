@@ -1,5 +1,6 @@
 /* See wake.h. */
 #include "outbox-relay/engine/wake.h"
+#include "outbox-relay/engine/channel.h"
 #include "outbox-relay/engine/statements.h"
 #include "shared/base/log.h"
 #include "shared/db/result.h"
@@ -102,7 +103,7 @@ static void try_to_sleep(struct source *source)
 static void after_empty_tick(struct source *source)
 {
     struct wake *wake = &source->wake;
-    if (source->polling)
+    if (source->polling || !channel_is_proved(source))
         wait_us(source, source->settings->poll_interval_ms * US_PER_MS);
     else if (wake->state == WAKE_FINAL && wake->tick_locked)
         fall_asleep(source);

@@ -174,9 +174,13 @@ int curl_job_init(struct curl_loop *curl, struct curl_job *job)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, job);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    /* "" as well: libcurl would look for them in the environment. */
     curl_easy_setopt(easy, CURLOPT_PROXY, settings->proxy);
+    curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)settings->connect_timeout_ms);
     curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, DNS_CACHE_S);
+    curl_easy_setopt(easy, CURLOPT_MAXAGE_CONN, (long)CONNECTION_IDLE_S);
+    curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)settings->connection_age_s);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, job->error);
     return 0;
 }

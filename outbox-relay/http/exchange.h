@@ -12,7 +12,12 @@ struct transport_settings {
     const char *proxy;   /* "": none */
     const char *ca_file; /* "": the system's */
     int64_t connect_timeout_ms;
+    int64_t connection_age_s; /* an older connection takes no further request */
 };
+
+/* Nor does one that has been idle for longer: something in between may have forgotten it without
+ * telling. */
+#define CONNECTION_IDLE_S 60
 
 struct request {
     const char *url;

@@ -18,9 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A connection that has been idle for longer is not used again: something in between may have
- * forgotten it without telling. */
-#define MAX_IDLE_US (60 * INT64_C(1000000))
+#define US_PER_S INT64_C(1000000)
 #define RECEIVE_SIZE 16384
 #define NOT_HTTP "the answer is not HTTP/1.1"
 
@@ -38,7 +36,7 @@ struct http1_transfer {
     enum http1_transfer_state state;
     struct curl_job connect; /* has a handle only while connecting */
     struct watch watch;
-    int64_t idle_since_us;
+    int64_t connected_us, idle_since_us;
     bool reused;  /* the connection has carried a request before */
     bool answers; /* bytes of the answer have come */
 
@@ -219,9 +217,19 @@ static void on_connected(void *context, CURLcode code)
         fail(transfer, RESPONSE_NO_CONNECT, "out of file descriptors or memory");
         return;
     }
+    transfer->connected_us = loop_now(transfer->exchange.loop);
     int ret = begin_sending(transfer);
     if (ret < 0)
         lose(transfer, strerror(-ret));
+}
+
+/* An old connection is not used again: the name may lead elsewhere by now. */
+static bool is_usable(const struct http1_transfer *transfer)
+{
+    int64_t now = loop_now(transfer->exchange.loop);
+    int64_t age_us = transfer->exchange.settings->connection_age_s * US_PER_S;
+    return transfer->state == IDLE && now - transfer->connected_us < age_us &&
+           now - transfer->idle_since_us < CONNECTION_IDLE_S * US_PER_S;
 }
 
 int http1_transfer_start(struct http1_transfer *transfer, const struct request *request)
@@ -236,7 +244,7 @@ int http1_transfer_start(struct http1_transfer *transfer, const struct request *
     transfer->deadline_us = loop_now(loop) + request->timeout_ms * INT64_C(1000);
     if (!timer_running(&transfer->timer) || transfer->timer.due_us > transfer->deadline_us)
         loop_timer_start(loop, &transfer->timer, request->timeout_ms * INT64_C(1000));
-    if (transfer->state == IDLE && loop_now(loop) - transfer->idle_since_us < MAX_IDLE_US) {
+    if (is_usable(transfer)) {
         transfer->reused = true;
         if (begin_sending(transfer) == 0)
             return 0;

@@ -50,6 +50,26 @@ struct pg *pg_new(struct loop *loop, const struct pg_settings *settings)
     return pg;
 }
 
+static const char *text_or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+const char *pg_host(const struct pg *pg)
+{
+    return text_or_empty(PQhost(pg->connection));
+}
+
+const char *pg_port(const struct pg *pg)
+{
+    return text_or_empty(PQport(pg->connection));
+}
+
+const char *pg_server_version(const struct pg *pg)
+{
+    return text_or_empty(PQparameterStatus(pg->connection, "server_version"));
+}
+
 int64_t pg_pending_since(const struct pg *pg)
 {
     for (const struct expected *entry = pg->head; entry; entry = entry->next)
@@ -284,7 +304,7 @@ static void receive_notifies(struct pg *pg)
     PGnotify *notify;
     while (pg->generation == generation && (notify = PQnotifies(pg->connection)) != NULL) {
         if (pg->settings.notified)
-            pg->settings.notified(pg->settings.context, notify->relname);
+            pg->settings.notified(pg->settings.context, notify->relname, notify->extra);
         PQfreemem(notify);
     }
 }
@@ -341,7 +361,7 @@ static void on_connected(
     pg->settings.opened(pg->settings.context);
 }
 
-int pg_open(struct pg *pg)
+static int open_connection(struct pg *pg, const struct pg_server *server)
 {
     if (pg->connection || pg->connecting)
         return -EBUSY;
@@ -351,7 +371,35 @@ int pg_open(struct pg *pg)
         .application_name = settings->application_name,
         .setup = settings->setup,
         .statements = settings->unnamed ? NULL : settings->statements,
-        .connect_timeout_s = settings->connect_timeout_s,
+        .server = server,
     };
     return pg_connecting_start(pg->loop, &login, on_connected, pg, &pg->connecting);
+}
+
+int pg_open(struct pg *pg)
+{
+    return open_connection(pg, NULL);
+}
+
+/* Whether the connection was made by a list of addresses. One of them may be empty, for a Unix
+ * socket, and nothing given behind the conninfo can say so. */
+static bool has_addresses(PGconn *connection)
+{
+    PQconninfoOption *options = PQconninfo(connection);
+    bool found = false;
+    for (const PQconninfoOption *option = options; option && option->keyword; option++)
+        found |= strcmp(option->keyword, "hostaddr") == 0 && option->val && *option->val;
+    PQconninfoFree(options);
+    return found;
+}
+
+int pg_open_beside(struct pg *pg, const struct pg *other)
+{
+    const struct pg_server server = {
+        .host = pg_host(other),
+        .hostaddr = text_or_empty(PQhostaddr(other->connection)),
+        .port = pg_port(other),
+    };
+    bool one_can_be_named = *server.hostaddr || !has_addresses(other->connection);
+    return open_connection(pg, one_can_be_named ? &server : NULL);
 }

@@ -20,13 +20,13 @@ struct pg_settings {
     const char *const *setup;                     /* NULL-ended SQL to run first */
     const struct pg_statement *const *statements; /* NULL-ended, to prepare first */
     bool unnamed; /* prepare nothing: for a transaction-pooling proxy */
-    int connect_timeout_s;
     void (*opened)(void *context);
     /* The connection failed or could not be made; it is closed after this. `sqlstate` is "" unless
      * the server has refused a statement of the setup: libpq tells none of a failed login.
      * `message` has no newline. */
     void (*lost)(void *context, const char *sqlstate, const char *message);
-    void (*notified)(void *context, const char *channel); /* may be NULL */
+    /* May be NULL. */
+    void (*notified)(void *context, const char *channel, const char *payload);
     /* A unit has failed: what the server said, before `on_done` is called. `message` has no
      * newline. */
     void (*refused)(void *context, const char *message);
@@ -40,8 +40,14 @@ void pg_free(struct pg *pg);
 
 /* Begins to connect; `opened` or `lost` will follow. Errors: -EBUSY (is not closed), -ENOMEM. */
 MUST_CHECK int pg_open(struct pg *pg);
+/* The same, to the server that an open connection has reached, however many the conninfo names. */
+MUST_CHECK int pg_open_beside(struct pg *pg, const struct pg *other);
 /* Closes without a callback; what is queued is dropped. */
 void pg_close(struct pg *pg);
+/* The server that was reached; "" while it is closed. `host` may be an address or a directory. */
+const char *pg_host(const struct pg *pg);
+const char *pg_port(const struct pg *pg);
+const char *pg_server_version(const struct pg *pg);
 
 /* Takes a result: it is the callback's to PQclear. NULL is given when the connection is closed
  * before an answer came (not on pg_free). */

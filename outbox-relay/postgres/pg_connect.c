@@ -1,6 +1,7 @@
 /* See pg_connect.h. The thread owns nothing of the relay but its job; the job's last holder (thread
  * or loop) frees it. */
 #include "outbox-relay/postgres/pg_connect.h"
+#include "outbox-relay/postgres/pg_conninfo.h"
 #include "shared/base/cleanup.h"
 #include "shared/db/result.h"
 
@@ -16,13 +17,11 @@
 
 /* Worst case to notice a peer that has gone without a word: 10 s idle + 3 probes * 5 s = 25 s; for
  * unacknowledged data tcp_user_timeout is 15 s. */
-static const char *const KEEPALIVE[][2] = {
-    {"keepalives", "1"},
-    {"keepalives_idle", "10"},
-    {"keepalives_interval", "5"},
-    {"keepalives_count", "3"},
-    {"tcp_user_timeout", "15000"},
-};
+#define KEEPALIVES "1"
+#define KEEPALIVES_IDLE_S "10"
+#define KEEPALIVES_INTERVAL_S "5"
+#define KEEPALIVES_COUNT "3"
+#define TCP_USER_TIMEOUT_MS "15000"
 
 struct pg_connecting {
     atomic_int holders;
@@ -34,8 +33,8 @@ struct pg_connecting {
 
     char *conninfo; /* copies: the owner may go away while the thread is at it */
     char *application_name;
-    char timeout_text[16];
-    char **setup; /* NULL-ended */
+    char *host, *hostaddr, *port; /* "": as the conninfo says */
+    char **setup;                 /* NULL-ended */
     const struct pg_statement *const *statements;
 
     PGconn *connection; /* the result; the thread's until it has written event_fd */
@@ -55,6 +54,9 @@ static void release(struct pg_connecting *job)
     free(job->setup);
     free(job->conninfo);
     free(job->application_name);
+    free(job->host);
+    free(job->hostaddr);
+    free(job->port);
     free(job->error);
     free(job);
 }
@@ -99,17 +101,13 @@ static void ignore_notice(void *context, const char *message)
 
 static void connect_and_set_up(struct pg_connecting *job)
 {
-    const char *names[ARRAY_SIZE(KEEPALIVE) + 5] = {
-        "application_name", "connect_timeout", "client_encoding"};
-    const char *values[ARRAY_SIZE(KEEPALIVE) + 5] = {
-        job->application_name, job->timeout_text, "UTF8"};
-    size_t count = 3;
-    for (size_t i = 0; i < ARRAY_SIZE(KEEPALIVE); i++, count++) {
-        names[count] = KEEPALIVE[i][0];
-        values[count] = KEEPALIVE[i][1];
-    }
-    names[count] = "dbname"; /* last: a conninfo here overrides what stands before it */
-    values[count] = job->conninfo;
+    /* The later one wins, and an empty one does not count. */
+    const char *const names[] = {"application_name", "connect_timeout", "keepalives",
+        "keepalives_idle", "keepalives_interval", "keepalives_count", "tcp_user_timeout", "dbname",
+        "client_encoding", "host", "hostaddr", "port", NULL};
+    const char *const values[] = {job->application_name, pg_connect_timeout(job->conninfo),
+        KEEPALIVES, KEEPALIVES_IDLE_S, KEEPALIVES_INTERVAL_S, KEEPALIVES_COUNT, TCP_USER_TIMEOUT_MS,
+        job->conninfo, "UTF8", job->host, job->hostaddr, job->port, NULL};
     job->connection = PQconnectdbParams(names, values, 1);
     if (!job->connection) {
         job->error = strdup("out of memory");
@@ -186,8 +184,12 @@ static struct pg_connecting *new_job(struct loop *loop, const struct pg_login *l
     job->conninfo = strdup(login->conninfo);
     job->application_name = strdup(login->application_name);
     job->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    snprintf(job->timeout_text, sizeof(job->timeout_text), "%d", login->connect_timeout_s);
-    if (!job->conninfo || !job->application_name || !job->setup || job->event_fd < 0) {
+    const struct pg_server *server = login->server;
+    job->host = strdup(server ? server->host : "");
+    job->hostaddr = strdup(server ? server->hostaddr : "");
+    job->port = strdup(server ? server->port : "");
+    if (!job->conninfo || !job->application_name || !job->host || !job->hostaddr || !job->port ||
+        !job->setup || job->event_fd < 0) {
         release(job);
         return NULL;
     }

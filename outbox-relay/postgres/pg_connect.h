@@ -10,6 +10,11 @@
 
 struct pg_connecting;
 
+/* One server, as libpq has reached it. */
+struct pg_server {
+    const char *host, *hostaddr, *port; /* hostaddr: "" for a Unix socket */
+};
+
 /* What makes a connection; see struct pg_settings. Copied, but for the statements, which must be
  * there as long as the program: the thread may outlive its owner. */
 struct pg_login {
@@ -17,7 +22,7 @@ struct pg_login {
     const char *application_name;
     const char *const *setup;
     const struct pg_statement *const *statements; /* to prepare; NULL: none */
-    int connect_timeout_s;
+    const struct pg_server *server; /* the only one to connect to; NULL: as the conninfo says */
 };
 
 /* `done` is called once in the loop's thread, with a connection that has been set up, or with an

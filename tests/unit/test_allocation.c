@@ -160,8 +160,11 @@ static int free_loop(void **state)
 /* Up to the connection. */
 static void start_a_transfer(void)
 {
-    static const struct transport_settings settings = {
-        .user_agent = "agent", .proxy = "", .ca_file = "", .connect_timeout_ms = 1000};
+    static const struct transport_settings settings = {.user_agent = "agent",
+        .proxy = "",
+        .ca_file = "",
+        .connect_timeout_ms = 1000,
+        .connection_age_s = 60};
     const struct request request = {.url = "http://127.0.0.1:9/",
         .content_type = "application/json",
         .webhook_id = "1",

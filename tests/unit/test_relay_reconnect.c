@@ -14,8 +14,9 @@ static void hints_follow_the_sqlstate(void **state)
         const char *sqlstate, *hint; /* NULL: none */
     } cases[] = {
         {"3F000", "init"}, {"42P01", "init"}, {"42703", "init"}, {"42883", "init"},
-        {"42501", "grant"}, {"42P07", NULL}, {"57P01", NULL}, {"08006", NULL}, {"P0001", NULL},
-        {"OB001", NULL}, {"", NULL}, /* a failed login, as far as libpq tells */
+        {"42501", "grant"}, {"25006", "target_session_attrs"}, {"26000", "OUTBOX_RELAY_WAKE=poll"},
+        {"42P05", "OUTBOX_RELAY_WAKE=poll"}, {"42P07", NULL}, {"57P01", NULL}, {"08006", NULL},
+        {"P0001", NULL}, {"OB001", NULL}, {"", NULL}, /* a failed login, as far as libpq tells */
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {

@@ -140,8 +140,11 @@ static int set_up_with(const char *user)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
     socklen_t size = sizeof(address);
     f = (struct fixture){.listener = socket(AF_INET, SOCK_STREAM, 0)};
-    static const struct transport_settings SETTINGS = {
-        .user_agent = "test/1", .proxy = "", .ca_file = "", .connect_timeout_ms = 5000};
+    static const struct transport_settings SETTINGS = {.user_agent = "test/1",
+        .proxy = "",
+        .ca_file = "",
+        .connect_timeout_ms = 5000,
+        .connection_age_s = 60};
     if (bind(f.listener, (struct sockaddr *)&address, size) < 0 || listen(f.listener, 8) < 0 ||
         getsockname(f.listener, (struct sockaddr *)&address, &size) < 0)
         return -1;

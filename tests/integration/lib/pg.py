@@ -93,6 +93,10 @@ class Cluster:
         SIGQUIT is a crash: the next start recovers."""
         process.stop(self._process, stop_signal)
 
+    def begin_to_stop(self):
+        """A smart stop: takes no more connections, and ends when those there are have gone."""
+        self._process.send_signal(signal.SIGTERM)
+
     def stop(self):
         if self._process is not None:
             self.halt()
@@ -147,3 +151,21 @@ class Cluster:
     def _create_role(self, role, options):
         if not self.query("postgres", "select 1 from pg_roles where rolname = %s", (role,)):
             self.query("postgres", f'create role "{role}" {options}')
+
+
+class Standby(Cluster):
+    """A streaming standby of a cluster that runs, synchronous where that one asks for it."""
+
+    def __init__(self, primary):  # pylint: disable=super-init-not-called
+        self._prepare()
+        subprocess.run([*as_postgres(), str(self._bin / "pg_basebackup"),
+                        "-D", str(self.data), "-R", "-X", "stream", "-c", "fast", "--no-sync",
+                        "-d", f"{primary.dsn()} application_name=standby"],
+                       check=True, cwd="/", timeout=120)
+        with open(self.data / "postgresql.conf", "a", encoding="ascii") as conf:
+            conf.write(f"unix_socket_directories = '{self.directory}'\n"
+                       "synchronous_standby_names = ''\n")
+        self.start()
+
+    def promote(self):
+        self.query("postgres", "select pg_promote()")

@@ -39,11 +39,12 @@ def native_library(pg):
 class Relay:
     """One relay process."""
 
-    def __init__(self, outbox, sources=None, settings=None):
+    def __init__(self, outbox, sources=None, settings=None, wrapper=()):
+        """`wrapper`: the words of a command that runs it."""
         self.port = process.free_port()
         self.log = outbox.directory / f"relay-{next(_numbers)}.log"
         self._log_file = open(self.log, "wb")  # pylint: disable=consider-using-with
-        command = [process.binary("outbox-relay"), "run", "--listen", f"127.0.0.1:{self.port}"]
+        command = [*wrapper, process.binary("outbox-relay"), "run", "--listen", f"127.0.0.1:{self.port}"]
         for name, dsn in (sources or {"shop": outbox.relay_dsn}).items():
             command += ["--source", f"{name}={dsn}"]
         self.process = process.start(command, stdout=self._log_file, stderr=self._log_file,

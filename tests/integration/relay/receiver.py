@@ -82,14 +82,15 @@ class _Server(ThreadingHTTPServer):
 class Receiver:
     """behave(request) -> Answer decides; None stands for 204."""
 
-    def __init__(self):
+    def __init__(self, host="127.0.0.1", port=0):
         self.behave = lambda request: None
         self.lock = threading.Lock()
         self.requests = []  # all, in order of arrival
         self.delivered = []  # events of accepted requests, in order of the answers
         self.in_flight = self.most_in_flight = 0
         self.stopping = threading.Event()
-        self.port = 0
+        self.host = host
+        self.port = port
         self._server = None
         self.start()
 
@@ -97,7 +98,7 @@ class Receiver:
         """Listens; again on the same port after stop(). `tls`: an SSLContext."""
         self.stopping.clear()
         _Server.allow_reuse_address = True
-        self._server = _Server(("127.0.0.1", self.port), _Handler)
+        self._server = _Server((self.host, self.port), _Handler)
         self._server.receiver = self
         if tls:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
@@ -113,7 +114,7 @@ class Receiver:
             self._server = None
 
     def url(self, path="/events"):
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"http://{self.host}:{self.port}{path}"
 
     def handle(self, handler, request):
         with self.lock:

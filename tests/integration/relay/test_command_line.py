@@ -171,7 +171,7 @@ def test_events_are_those_of_the_view(run, billing):
     run.park("users", events[3], "dead")
     run.pg.query(run.database, f"delete from outbox.event where event_id = '{events[0]}';"
                  f" update outbox.subscription set position = (select id from outbox.event where"
-                 f" event_id = '{events[4]}'), snapshot = pg_current_snapshot()"
+                 f" event_id = '{events[4]}'), snapshot = pg_current_snapshot(), settled_at = now()"
                  f" where name = '{billing}'")
     for status in (None, "delivered", "pending", "retrying", "blocked", "dead"):
         where = f"where status = '{status}'" if status else ""
@@ -205,8 +205,8 @@ def test_a_dead_event_can_be_seen_redriven_and_skipped(run, billing):
 def test_redrive_says_what_became_of_an_event_that_is_not_dead(run, billing, status, told):
     event = run.emit("6")
     if status == "delivered":
-        run.pg.query(run.database, "update outbox.subscription set position = 1000,"
-                     " floor = 1000, deep_floor = 1000")
+        run.pg.query(run.database, "update outbox.subscription set position = e.id, floor = e.id,"
+                     " deep_floor = e.id, settled_at = now() from (select max(id) as id from outbox.event) e")
     elif status:
         run.park(billing, event, status)
     assert told in run("redrive", billing, event, status=1)

@@ -9,7 +9,7 @@ import pytest
 
 from lib import pg as pg_module
 from lib import wait
-from lib.pg import Cluster
+from lib.pg import Cluster, Standby
 from published import Outbox, Relay
 
 
@@ -104,21 +104,6 @@ def test_a_restore_lets_old_partitions_go(elsewhere, outbox, receiver, tmp_path)
         outbox.emit()
         return outbox.value("select to_regclass('outbox.event_1') is null")
     wait.until(gone, 20, "the first partition to go", 0.2)
-
-
-class Standby(Cluster):
-    """A streaming, synchronous standby of a cluster that runs."""
-
-    def __init__(self, primary):  # pylint: disable=super-init-not-called
-        self._prepare()
-        subprocess.run([*pg_module.as_postgres(), str(pg_module.bin_directory() / "pg_basebackup"),
-                        "-D", str(self.data), "-R", "-X", "stream", "-c", "fast", "--no-sync",
-                        "-d", f"{primary.dsn()} application_name=standby"],
-                       check=True, cwd="/", timeout=120)
-        with open(self.data / "postgresql.conf", "a", encoding="ascii") as conf:
-            conf.write(f"unix_socket_directories = '{self.directory}'\n"
-                       "synchronous_standby_names = ''\n")
-        self.start()
 
 
 def test_a_failover_to_a_standby_loses_nothing(receiver, tmp_path):

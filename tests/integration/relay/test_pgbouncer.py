@@ -30,6 +30,14 @@ def fixture_bouncer(pg, outboxes):
     made.stop()
 
 
+@pytest.fixture(name="listening_relay")
+def fixture_listening_relay(bouncer, outboxes):
+    """listening_relay(): a relay that LISTENs through the pool, as nobody should configure it. No
+    timer helps it once it sleeps."""
+    source = {"shop": bouncer.dsn(outboxes[0].database, "relay")}
+    return lambda: outboxes[0].relay(source, OUTBOX_RELAY_SAFETY_POLL_MS="3600000")
+
+
 @pytest.fixture(name="start_relay")
 def fixture_start_relay(bouncer, outboxes):
     """start_relay(): a relay that polls both databases through the pool."""
@@ -216,3 +224,27 @@ def test_commands_through_the_pool(bouncer, outboxes, receiver, start_relay):
     receiver.wait_for(10)
     assert sorted(receiver.ids()) == sorted(events * 2)
     assert session() == before
+
+
+def test_a_relay_that_listens_names_the_pooler_and_polls(bouncer, outboxes, receiver, listening_relay):
+    outboxes[0].subscribe("s", receiver.url())
+    relay = listening_relay().wait_leader()
+    events = []
+    for number in range(20):
+        events.append(emit(bouncer, outboxes[0], str(number)))
+        receiver.wait_for(number + 1)
+        assert relay.metric("outbox_relay_asleep") == 0
+    wait.until(lambda: relay.logged("a pooler is in between: LISTEN does not reach this session"), 10,
+               "the relay to name it")
+    events.append(emit(bouncer, outboxes[0], "last"))
+    receiver.wait_for(len(events))
+    assert relay.metric("outbox_relay_asleep") == 0
+    assert receiver.ids() == events
+
+
+def test_relays_whose_statements_meet_are_told_of_the_pooler(outboxes, receiver, listening_relay):
+    """They prepare the same statements in one session of the server."""
+    outboxes[0].subscribe("s", receiver.url())
+    relays = [listening_relay() for _ in range(2)]
+    wait.until(lambda: any(relay.logged('"hint":"a pooler is in between: set OUTBOX_RELAY_WAKE=poll')
+                           for relay in relays), 20, "the hint")

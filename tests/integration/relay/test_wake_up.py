@@ -179,3 +179,16 @@ def test_several_sources_in_one_process(outbox, receiver, pg, tmp_path):
         assert relay.stop() == 0
     finally:
         second.close()
+
+
+def test_a_relay_that_cannot_notify_itself_polls(outbox, receiver):
+    """It does not know whether it would hear of an event, so it does not wait for that."""
+    outbox.subscribe("s", receiver.url())
+    outbox.query("revoke execute on function pg_notify(text, text) from public")
+    relay = outbox.relay(OUTBOX_RELAY_SAFETY_POLL_MS="3600000").wait_leader()
+    wait.until(lambda: relay.logged("permission denied for function pg_notify (SQLSTATE 42501)"), 20,
+               "the relay to say so")
+    for number in range(5):
+        outbox.emit(key=number)
+        receiver.wait_for(number + 1, 5)
+    assert relay.metric("outbox_relay_asleep") == 0
