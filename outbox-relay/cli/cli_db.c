@@ -1,15 +1,15 @@
 /* What the commands other than `run` need of the database. */
 #include "outbox-relay/cli/cli_db.h"
 #include "outbox-relay/postgres/pg_conninfo.h"
+#include "outbox-relay/postgres/pg_session.h"
 #include "shared/db/result.h"
 
 #include <string.h>
 
 /* For the transaction, not the session: a pool may be between, which refuses options at the start
- * and passes a session on to others. Compiling expressions takes more time than it saves. */
-#define BEGIN \
-    "begin; set local statement_timeout = '60s'; set local lock_timeout = '10s'; " \
-    "set local jit = off"
+ * and passes a session on to others. */
+#define BEGIN "begin isolation level read committed"
+#define BEGIN_SETTINGS ";" PG_FIX_TRANSACTION "; set local lock_timeout = '10s'"
 
 /* libpq ends its messages with a line feed, and may put several lines. */
 static void write_in_one_line(const char *message, char *line, size_t size)
@@ -155,7 +155,10 @@ static bool run(const struct cli_arguments *arguments, PGconn *connection, const
 
 bool cli_begin(const struct cli_arguments *arguments, PGconn *connection)
 {
-    return run(arguments, connection, BEGIN);
+    const char *standby = PQparameterStatus(connection, "in_hot_standby");
+    bool may_write = !standby || strcmp(standby, "on") != 0; /* a standby still shows what it has */
+    return run(arguments, connection,
+        may_write ? BEGIN ", read write" BEGIN_SETTINGS : BEGIN BEGIN_SETTINGS);
 }
 
 bool cli_commit(const struct cli_arguments *arguments, PGconn *connection)
@@ -199,7 +202,10 @@ int cli_check_value(const struct cli_arguments *arguments, PGconn *connection, c
     const char *text = cli_text(arguments, option);
     if (!text)
         return CLI_OK;
+    if (!cli_begin(arguments, connection)) /* so that it is read as later, when it is used */
+        return CLI_FAILED;
     AUTO_RESULT PGresult *result = PQexecParams(connection, sql, 1, NULL, &text, NULL, NULL, 0);
+    PQclear(PQexec(connection, "rollback"));
     const char *state = result ? PQresultErrorField(result, PG_DIAG_SQLSTATE) : NULL;
     bool is_read = PQresultStatus(result) == PGRES_TUPLES_OK;
     if (is_read && *PQgetvalue(result, 0, 0) == 't')

@@ -4,6 +4,7 @@
 #include "outbox-relay/engine/guard.h"
 #include "outbox-relay/engine/statements.h"
 #include "outbox-relay/engine/wake.h"
+#include "outbox-relay/postgres/pg_session.h"
 #include "shared/base/log.h"
 #include "shared/db/result.h"
 
@@ -285,26 +286,28 @@ static void on_notified(void *context, const char *channel, const char *payload)
 /* The session that holds the locks: server-side time to live of the lease. */
 static int make_session_setup(struct source *source)
 {
-    int ret = asprintf(&source->lease.session_setup[0], "set idle_session_timeout = %" PRId64,
-        source->settings->lease_ttl_ms);
-    if (ret < 0) {
-        source->lease.session_setup[0] = NULL;
+    struct lease *lease = &source->lease;
+    if (asprintf(&lease->idle_limit, "set idle_session_timeout = %" PRId64,
+            source->settings->lease_ttl_ms) < 0) {
+        lease->idle_limit = NULL;
         return -ENOMEM;
     }
+    lease->session_setup[0] = PG_FIX_TIME_LIMIT;
+    lease->session_setup[1] = PG_FIX_SESSION;
+    lease->session_setup[2] = lease->idle_limit;
     return 0;
 }
 
 static const char *const WORK_SETUP[] = {
+    PG_FIX_TIME_LIMIT,
+    PG_FIX_SESSION,
     /* A plan made once for the cursor's reads, which are index scans in the order of ids. */
-    "set jit = off",
     "set plan_cache_mode = force_generic_plan",
     "set enable_seqscan = off",
     "set enable_bitmapscan = off",
     "set enable_sort = off",
     /* A lost cursor write costs a second delivery, and writes are lost in order. */
     "set synchronous_commit = off",
-    "set statement_timeout = '60s'",
-    "set idle_in_transaction_session_timeout = '30s'",
     NULL,
 };
 
@@ -316,6 +319,7 @@ int lease_init(struct source *source)
         .setup = source->polling ? NULL : WORK_SETUP,
         .statements = WORK_STATEMENTS,
         .unnamed = source->polling,
+        .prelude = source->polling ? POLLING_PRELUDE : NULL,
         .opened = on_work_opened,
         .lost = on_lost,
         .refused = on_refused,
@@ -331,7 +335,7 @@ int lease_init(struct source *source)
         return source->work ? 0 : -ENOMEM;
     if (make_session_setup(source) < 0)
         return -ENOMEM;
-    settings.setup = (const char *const *)source->lease.session_setup;
+    settings.setup = source->lease.session_setup;
     settings.statements = SESSION_STATEMENTS;
     settings.opened = on_session_opened;
     settings.notified = on_notified;
@@ -344,8 +348,8 @@ void lease_release(struct source *source)
     pg_free(source->session);
     pg_free(source->work);
     source->session = source->work = NULL;
-    free(source->lease.session_setup[0]);
-    source->lease.session_setup[0] = NULL;
+    free(source->lease.idle_limit);
+    source->lease.idle_limit = NULL;
 }
 
 void lease_open(struct source *source)

@@ -219,7 +219,8 @@ struct readers {
 
 struct lease {
     char holder[128];
-    char *session_setup[2]; /* NULL-ended */
+    char *idle_limit;             /* SQL */
+    const char *session_setup[4]; /* NULL-ended */
     bool lock_held;
     char lock_pid[12]; /* of the server's process that holds it */
     bool proved;       /* the working connection sees that it does */

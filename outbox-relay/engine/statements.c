@@ -1,6 +1,7 @@
 /* Every SQL statement of the engine; see statements.h. */
 #include "outbox-relay/engine/statements.h"
 #include "outbox-relay/base/locks.h"
+#include "outbox-relay/postgres/pg_session.h"
 
 /* In the order of enum event_column in read_result.h. */
 #define EVENT_COLUMN_LIST \
@@ -11,11 +12,15 @@
  */
 
 const struct pg_statement READ_BEGIN = {
-    .name = "read_begin", .sql = "begin transaction isolation level repeatable read, read only"};
+    .name = "read_begin",
+    .sql = "begin transaction isolation level repeatable read, read only",
+    .begins = true,
+};
 
 /* Where the session can't be set up once: see lease.c. */
-const struct pg_statement READ_TUNE = {
-    .name = "read_tune", .sql = "select set_config('jit', 'off', true)"};
+const struct pg_statement READ_TUNE = {.name = "", .sql = PG_FIX_TRANSACTION};
+static const struct pg_statement FIX_ISOLATION = {.name = "", .sql = PG_FIX_ISOLATION};
+static const struct pg_statement FIX_READ_WRITE = {.name = "", .sql = PG_FIX_READ_WRITE};
 
 /* Whatever lets a sequence begin anew gives it another file, but for setval(). */
 #define SEQUENCE_FILE "pg_relation_filenode('outbox.event_id_seq')"
@@ -369,3 +374,5 @@ const struct pg_statement *const WORK_STATEMENTS[] = {&READ_BEGIN, &READ_SNAPSHO
     &RETRY_DONE, &RETRY_DEAD, &ADVANCE_KEY, &NEXT_RETRY, NULL};
 const struct pg_statement *const SESSION_STATEMENTS[] = {
     &TRY_LEASE_LOCK, &ELECT, &TRY_SLEEP_LOCK, &UNLOCK_SLEEP, &HEARTBEAT, NULL};
+const struct pg_statement *const POLLING_PRELUDE[] = {
+    &FIX_ISOLATION, &FIX_READ_WRITE, &READ_TUNE, NULL};

@@ -53,5 +53,7 @@ extern const struct pg_statement TRY_LEASE_LOCK, PROVE_LEASE, ELECT, ELECT_POLLI
 /* NULL-ended lists for pg_settings.statements. */
 extern const struct pg_statement *const WORK_STATEMENTS[];
 extern const struct pg_statement *const SESSION_STATEMENTS[];
+/* For pg_settings.prelude, when polling. */
+extern const struct pg_statement *const POLLING_PRELUDE[];
 
 #endif

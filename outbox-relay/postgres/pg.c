@@ -28,6 +28,7 @@ struct pg {
     struct watch watch;
     struct timer broken; /* runs once the connection is of no use: it is closed in the next turn */
     struct expected *head, **tail;
+    bool in_unit;           /* something has been queued since the last commit */
     struct expected *spare; /* free list: a steady state allocates nothing */
     size_t pending;
     char sqlstate[6];    /* first error of the unit that is being answered */
@@ -110,6 +111,7 @@ static void close_connection(struct pg *pg, bool tell)
     PQfinish(pg->connection);
     pg->connection = NULL;
     pg->sqlstate[0] = '\0';
+    pg->in_unit = false;
     drop_expected(pg, tell);
 }
 
@@ -200,8 +202,8 @@ static struct expected *expect(struct pg *pg)
     return entry;
 }
 
-void pg_send(struct pg *pg, const struct pg_statement *statement, const char *const *values,
-    pg_on_result *on_result, void *context)
+static void send_statement(struct pg *pg, const struct pg_statement *statement,
+    const char *const *values, pg_on_result *on_result, void *context)
 {
     if (!is_usable(pg)) {
         if (on_result)
@@ -225,8 +227,25 @@ void pg_send(struct pg *pg, const struct pg_statement *statement, const char *co
     entry->context = context;
 }
 
+static void begin_unit(struct pg *pg, const struct pg_statement *first)
+{
+    const struct pg_statement *const *prelude = first->begins ? NULL : pg->settings.prelude;
+    pg->in_unit = true;
+    for (; prelude && *prelude; prelude++)
+        send_statement(pg, *prelude, NULL, NULL, NULL);
+}
+
+void pg_send(struct pg *pg, const struct pg_statement *statement, const char *const *values,
+    pg_on_result *on_result, void *context)
+{
+    if (!pg->in_unit)
+        begin_unit(pg, statement);
+    send_statement(pg, statement, values, on_result, context);
+}
+
 void pg_commit(struct pg *pg, void (*on_done)(void *context, const char *sqlstate), void *context)
 {
+    pg->in_unit = false;
     if (is_usable(pg) && !PQpipelineSync(pg->connection))
         break_off(pg);
     if (!is_usable(pg)) {

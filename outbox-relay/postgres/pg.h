@@ -20,6 +20,9 @@ struct pg_settings {
     const char *const *setup;                     /* NULL-ended SQL to run first */
     const struct pg_statement *const *statements; /* NULL-ended, to prepare first */
     bool unnamed; /* prepare nothing: for a transaction-pooling proxy */
+    /* NULL-ended: what each unit begins with, unless its first statement begins a transaction.
+     * Their results are dropped. NULL: nothing. */
+    const struct pg_statement *const *prelude;
     void (*opened)(void *context);
     /* The connection failed or could not be made; it is closed after this. `sqlstate` is "" unless
      * the server has refused a statement of the setup: libpq tells none of a failed login.

@@ -11,6 +11,7 @@ struct pg_statement {
     const char *sql;
     int param_count;
     bool binary; /* results in binary format */
+    bool begins; /* a transaction of its own kind: see pg_settings.prelude */
 };
 
 #endif

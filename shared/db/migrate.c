@@ -13,7 +13,7 @@
 
 /* Migrations may take long and wait for each other; a forgotten lock still ends it. The lock's
  * number is this library's own: "migrate" in ASCII. */
-static const char BEGIN[] = "begin;"
+static const char BEGIN[] = "begin isolation level read committed, read write;"
                             "set local statement_timeout = 0;"
                             "set local idle_in_transaction_session_timeout = 0;"
                             "set local lock_timeout = '10min';"

@@ -1,6 +1,7 @@
 """What the relay is surrounded by must not change what it does: variables, defaults of roles and
 databases, names that move."""
 
+import contextlib
 import os
 import subprocess
 
@@ -8,7 +9,7 @@ import pytest
 
 from lib import wait
 from published import Relay
-from receiver import Receiver
+from receiver import Answer, Receiver
 from test_https import Authority
 
 # The relay's two HTTP clients: its own, and libcurl for https.
@@ -96,3 +97,117 @@ def test_a_changed_address_is_followed(outbox, authority, tmp_path, scheme):
     assert len(old.ids()) + len(new.ids()) == len(events), "delivered twice"
     for receiver in (old, new):
         receiver.stop()
+
+
+# Defaults of roles and databases
+
+NASTY = {
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+    "default_transaction_deferrable": "on",
+    "statement_timeout": "1s",
+    "lock_timeout": "100ms",
+    "idle_in_transaction_session_timeout": "1ms",
+    "idle_session_timeout": "500ms",
+    "transaction_timeout": "1s",
+    "search_path": "nowhere",
+    "datestyle": "SQL, DMY",
+    "intervalstyle": "sql_standard",
+    "timezone": "Asia/Kathmandu",
+    "bytea_output": "escape",
+    "extra_float_digits": "-15",
+    "standard_conforming_strings": "off",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "quote_all_identifiers": "on",
+    "client_min_messages": "debug1",
+    "client_encoding": "LATIN1",
+    "row_security": "off",
+    "jit": "on",
+    "jit_above_cost": "0",
+    "plan_cache_mode": "force_custom_plan",
+    "enable_indexscan": "off",
+    "enable_indexonlyscan": "off",
+    "enable_partition_pruning": "off",
+    "synchronous_commit": "remote_apply",
+}
+
+
+@contextlib.contextmanager
+def nasty(outbox, whose):
+    """All defaults that the server knows, of the database or of a role in it, while this lasts."""
+    target = f"database {outbox.database}" if whose == "database" \
+        else f"role {whose} in database {outbox.database}"
+    known = {name for (name,) in outbox.query("select lower(name) from pg_settings")}
+    for name, value in NASTY.items():
+        if name in known:
+            outbox.pg.query("postgres", f"alter {target} set {name} = '{value}'")
+    try:
+        yield
+    finally:
+        outbox.pg.query("postgres", f"alter {target} reset all")
+
+
+def cursor_is_stored(connection):
+    with connection.cursor() as cursor:
+        cursor.execute("select position = (select max(id) from outbox.event) from outbox.subscription")
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.parametrize("wake", ["listen", "poll"])
+@pytest.mark.parametrize("whose", ["database", "relay"])
+def test_defaults_change_nothing_in_the_relay(outbox, receiver, whose, wake):
+    outbox.subscribe("s", receiver.url())
+    session = outbox.connect()  # before the defaults: they may change what emitters do
+
+    def emit(payload):
+        with session.cursor() as cursor:
+            cursor.execute("select outbox.emit('order', '1', 'order.created', %s)::text", (payload,))
+            return cursor.fetchone()[0]
+
+    with nasty(outbox, whose):
+        relay = outbox.relay(OUTBOX_RELAY_WAKE=wake,
+                             OUTBOX_RELAY_MAINTAIN_INTERVAL_S="1").wait_leader()
+        events = [emit('{"text": "Łódź 日本 \\\\ \\u00e9"}')]
+        receiver.wait_for(1)
+        assert receiver.delivered[0]["data"] == {"text": "Łódź 日本 \\ é"}
+        receiver.behave = lambda request: Answer(422)
+        events.append(emit("{}"))
+        wait.until(lambda: len(receiver.requests) >= 4, 20, "the refused event to be tried again")
+        receiver.behave = lambda request: None
+        receiver.wait_for(2)
+        with session.cursor() as cursor:
+            # A row that each write looks at is held, for longer than all of those time limits.
+            cursor.execute("begin; select from outbox.lease for update; select pg_sleep(2); commit")
+        events.append(emit("{}"))
+        receiver.wait_for(3)
+        wait.until(lambda: cursor_is_stored(session), 20, "the cursor is stored")
+        assert receiver.ids() == events
+        assert not relay.logged("begins anew"), relay.log
+        relay.stop()
+    session.close()
+
+
+@pytest.mark.parametrize("whose", ["database", "owner"])
+def test_defaults_change_nothing_in_the_commands(outbox, receiver, run, whose):
+    with nasty(outbox, "database" if whose == "database" else outbox.database):
+        run("init")
+        run("subscribe", "s", "--url", receiver.url())
+        assert run.json("status")[0]["subscription"] == "s"
+        run("replay", "s", "--from-time", "2026-01-31 12:00+01")
+        run("pause", "s")
+        run("resume", "s")
+        run("unsubscribe", "s")
+
+
+# Certificates
+
+@pytest.mark.parametrize("name", ["SSL_CERT_FILE", "CURL_CA_BUNDLE"])
+def test_no_variable_adds_an_authority(outbox, receiver, authority, name):
+    """OUTBOX_RELAY_CA_FILE does."""
+    listen_by("https", authority, "IP:127.0.0.1", receiver)
+    outbox.subscribe("s", receiver.url().replace("http:", "https:"))
+    outbox.relay(**{name: str(authority.cert)})
+    outbox.emit()
+    wait.until(lambda: "issuer certificate" in (outbox.status()["last_error"] or ""), 20, "the reason")
+    assert not receiver.requests
