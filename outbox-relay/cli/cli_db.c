@@ -126,7 +126,7 @@ static void complain_of_result(
     const char *hint = result ? PQresultErrorField(result, PG_DIAG_MESSAGE_HINT) : NULL;
 
     /* 3F000 no such schema, 42P01 no such table, 42883 no such function */
-    if (state && message && strstr(message, "outbox") &&
+    if (state && message &&
         (!strcmp(state, "3F000") || !strcmp(state, "42P01") || !strcmp(state, "42883")))
         cli_complain(arguments, CLI_FAILED,
             "database \"%s\" has no outbox, or an older one: run outbox-relay init first (%s)",

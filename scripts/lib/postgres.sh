@@ -105,6 +105,12 @@ CONF
     echo "include = 'conf.auto'" | as_postgres tee -a "$PG_HOME/data/postgresql.conf" >/dev/null
 }
 
+# By the shell's own kill: the program of that name may not be there.
+owner_may_signal() { # PID
+    # shellcheck disable=SC2016 # the inner shell's own
+    as_postgres sh -c 'kill -0 "$0"' "$1" 2>/dev/null
+}
+
 # Sets PG_STATE to running, stopped or unknown, PG_PID when it is running, and PG_DOUBT when it is unknown.
 #
 # It asks the server's own tools, as the server's own user: in a container, not even root may look into another
@@ -130,7 +136,7 @@ look_at_postgres() {
         cwd=$(as_postgres readlink "/proc/$PG_PID/cwd" 2>/dev/null) || true
         if [ "$cwd" = "$(as_postgres readlink -f "$PG_HOME/data")" ] || { [ -z "$cwd" ] && [ -n "$answers" ]; }; then
             PG_STATE=running
-        elif [ -z "$cwd" ] && ! is_zombie "$PG_PID" && as_postgres sh -c 'kill -0 "$0"' "$PG_PID" 2>/dev/null; then
+        elif [ -z "$cwd" ] && ! is_zombie "$PG_PID" && owner_may_signal "$PG_PID"; then
             PG_DOUBT="process $PG_PID may be its server, but /proc doesn't show it to user $PG_USER"
         elif [ -z "$answers" ]; then
             PG_STATE=stopped # the pid now belongs to another program

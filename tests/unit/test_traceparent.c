@@ -23,6 +23,8 @@ static void traceparents_are_those_of_w3c(void **state)
         {"00-" TRACE_ID "-" SPAN_ID "-ff", true},
         {"00-" TRACE_ID "-" SPAN_ID "-01-", false},
         {"00-" TRACE_ID "-" SPAN_ID "-01-more", false},
+        {"01-" TRACE_ID "-" SPAN_ID "-01-more\xac", false},
+        {"01-" TRACE_ID "-" SPAN_ID "-01-mo\tre", false},
         {"00-" TRACE_ID "-" SPAN_ID "-0", false},
         {"00-" TRACE_ID "-" SPAN_ID "-", false},
         {"00-" TRACE_ID "-" SPAN_ID "-0G", false},
