@@ -25,7 +25,8 @@ static bool is_id(const char *text, size_t length)
     return zeros < length && is_hex(text, length);
 }
 
-/* Graphic characters of ASCII alone, which need no escape anywhere but for quotes and backslashes. */
+/* Graphic characters of ASCII alone, which need no escape anywhere but for quotes and backslashes.
+ */
 static bool is_graphic(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++)
