@@ -48,7 +48,7 @@ def on_reads(table):
 def on_writes(table):
     """Statements that write rows, while reads go on."""
     return ("create or replace function outbox_fault_trigger() returns trigger language plpgsql as"
-            " 'begin perform outbox_fault(); return coalesce(new, old); end';"
+            " 'begin perform public.outbox_fault(); return coalesce(new, old); end';"
             f"create trigger fault before insert or update or delete on outbox.{table}"
             "  for each row when (current_user = 'relay') execute function outbox_fault_trigger()",
             f"drop trigger fault on outbox.{table}")
