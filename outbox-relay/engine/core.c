@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define REMIND_US INT64_C(600000000)
 #define SMALLEST_SHARE ((size_t)256 * 1024)
 
 static const char *state_name(enum source_state state)

@@ -7,6 +7,9 @@
 #include "outbox-relay/engine/settings.h"
 #include "outbox-relay/postgres/pg.h"
 
+/* How long a failure that goes on is not told again. */
+#define REMIND_US INT64_C(600000000)
+
 /* Traces it. What it brings about is the source's own business. */
 void source_set_state(struct source *source, enum source_state state);
 

@@ -1,6 +1,7 @@
 /* See reconnect.h. */
 #include "outbox-relay/engine/reconnect.h"
 #include "outbox-relay/base/backoff.h"
+#include "outbox-relay/engine/core.h"
 #include "outbox-relay/engine/lease.h"
 #include "shared/base/cleanup.h"
 #include "shared/base/log.h"
@@ -8,7 +9,6 @@
 #include <string.h>
 
 #define US_PER_MS INT64_C(1000)
-#define REMIND_US INT64_C(600000000)
 #define BASE_MS 100
 #define MAX_MS 2000 /* another host may be ready; a refused attempt costs little */
 
